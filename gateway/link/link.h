@@ -1,0 +1,83 @@
+#pragma once
+
+// One connection to WhatsApp, for one client: socket, Noise, frames, requests matched to answers,
+// keepalive. Lives on one loop; every call and callback happens there. It never reconnects by
+// itself: who opened it decides that. Idle, it holds a few hundred octets and no buffer.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "crypto/crypto.h"
+#include "runtime/loop.h"
+#include "stanza/codec.h"
+#include "stanza/node.h"
+
+namespace gw::link {
+
+// Counted over all links of a process; read by telemetry.
+struct LinkProbe {
+  std::atomic<std::uint64_t> opened{0}, up{0}, closed{0}, frames_in{0}, frames_out{0}, bytes_in{0},
+      bytes_out{0}, bad_frames{0}, keepalives_lost{0}, requests{0}, requests_timed_out{0};
+  std::atomic<std::int64_t> open_now{0}, up_now{0};
+};
+
+struct Options {
+  std::string host;
+  std::uint16_t port = 443;
+  crypto::Key32 root{};               // signs the server's certificate chain
+  Millis connect_timeout{10'000};     // TCP and handshake and login together
+  Millis keepalive_interval{20'000};  // jittered by up to a half
+  Millis keepalive_deadline{10'000};
+  Millis request_timeout{15'000};
+  std::size_t max_frame = 4u << 20;
+  std::size_t max_queued = 64u << 20;  // octets waiting for the socket; above a user's bound
+  stanza::Limits stanza;
+};
+
+// Why a link is down; UPPER_SNAKE, from a closed list: CONNECT_FAILED, CONNECT_TIMEOUT,
+// HANDSHAKE_FAILED (the server is not who it should be), BAD_FRAME, BAD_STANZA, CONNECTION_LOST,
+// SILENT, QUEUE_FULL, STREAM_ENDED, CLOSED (by us), and those of whatsapp::Ending.
+struct Down {
+  std::string_view reason;
+  bool for_good = false;  // logging in again needs somebody's help first
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual void link_up() = 0;            // logged in
+  virtual void link_down(Down why) = 0;  // once; the last call
+  virtual void link_stanza(stanza::Node node) = 0;
+};
+
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  using Answer = std::function<void(Result<stanza::Node>)>;
+
+  // Starts connecting. `listener` must outlive the link or call abandon().
+  static std::shared_ptr<Link> open(runtime::Loop& loop, const Options& options, const Clock& clock,
+                                    LinkProbe& probe, const crypto::KeyPair& noise_key,
+                                    Bytes login_payload, Listener& listener);
+  virtual ~Link() = default;
+
+  // An encoded stanza (stanza::encode). False: the link is not up; the bytes were not taken.
+  virtual bool send(ByteView encoded) = 0;
+  // Sends an iq under an id of its own. `answer` runs exactly once: the result node, or an error
+  // (IQ_*; RETRY_LATER LINK_DOWN, REQUEST_TIMEOUT). Not run after abandon().
+  virtual void request(stanza::Node iq, Answer answer) = 0;
+  // Octets that the socket has not taken yet.
+  virtual std::size_t queued() const = 0;
+  // Stops or resumes reading: back-pressure towards WhatsApp. Keepalive pauses with it.
+  virtual void pause_reading(bool pause) = 0;
+  // Sends what is queued if that works at once, closes; link_down(CLOSED) follows.
+  virtual void close() = 0;
+  // Closes without telling anybody.
+  virtual void abandon() = 0;
+};
+
+}  // namespace gw::link

@@ -1,0 +1,199 @@
+#include "store/committer.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <time.h>
+
+namespace gw::store {
+namespace {
+
+using Kind = Outcome::Kind;
+
+std::uint64_t now_us(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(t.tv_nsec) / 1000;
+}
+
+Outcome failed(Error error) {
+  Outcome outcome;
+  outcome.error = std::move(error);
+  return outcome;
+}
+Outcome of_kind(Kind kind) {
+  Outcome outcome;
+  outcome.kind = kind;
+  return outcome;
+}
+
+}  // namespace
+
+Millis Committer::Backoff::next() {
+  Millis wait = std::min(next_, most_);
+  next_ = std::min(wait * 2, most_);
+  auto half = static_cast<std::uint64_t>(std::max<Millis::rep>(wait.count() / 2, 1));
+  return Millis(static_cast<Millis::rep>(half + crypto::random_u64() % (half + 1)));
+}
+
+Committer::Committer(Backend& backend, const StoreOptions& options, StoreProbe& probe)
+    : backend_(backend), options_(options), probe_(probe), thread_([this] { run(); }) {}
+
+void Committer::apply(Sealed change, Answer done) {
+  Item item;
+  item.sealed = std::move(change);
+  item.done = std::move(done);
+  auto queued = push(std::move(item));
+  if (queued) return;
+  probe_.failed++;
+  bool closed = queued.error().reason == "STORE_CLOSED";
+  item.done(closed ? of_kind(Kind::kClosed) : failed(std::move(queued).error()));
+}
+
+// Leaves `item` as it was when it is refused. One item is always let in, however large.
+Result<void> Committer::push(Item&& item) {
+  {
+    std::lock_guard lock(mutex_);
+    if (closing_) return fail(ErrorKind::kRetryLater, "STORE_CLOSED", "the store is closing");
+    std::size_t bytes = item.sealed.bytes;
+    if (bytes > 0 && bytes_ > 0 && bytes_ + bytes > options_.max_pending_bytes)
+      return fail(ErrorKind::kThrottled, "STORE_BUSY", "too much waits to be committed",
+                  Millis(100));
+    bytes_ += bytes;
+    probe_.pending++;
+    probe_.pending_bytes = bytes_;
+    queue_.push_back(std::move(item));
+  }
+  wake_.notify_one();
+  return {};
+}
+
+void Committer::release(std::size_t items, std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  bytes_ -= bytes;
+  probe_.pending -= items;
+  probe_.pending_bytes = bytes_;
+}
+
+void Committer::close() {
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  wake_.notify_all();
+  std::lock_guard lock(join_mutex_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void Committer::run() {
+  pthread_setname_np(pthread_self(), "store-commit");
+  for (std::optional<Item> job; take(job); job.reset()) {
+    if (job)
+      job->job(*job);
+    else
+      commit_batch();
+  }
+}
+
+// A batch ends before a call, and before a second change set of a user that is in it.
+bool Committer::take(std::optional<Item>& job) {
+  batch_.clear();
+  answers_.clear();
+  users_.clear();
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+  if (queue_.empty()) return false;
+  if (queue_.front().job) {
+    job = std::move(queue_.front());
+    queue_.pop_front();
+    return true;
+  }
+  while (!queue_.empty() && batch_.size() < options_.max_batch) {
+    Item& item = queue_.front();
+    if (item.job || !users_.insert(item.sealed.rows.user).second) break;
+    batch_.push_back(std::move(item.sealed));
+    answers_.push_back(std::move(item.done));
+    queue_.pop_front();
+  }
+  return true;
+}
+
+void Committer::commit_batch() {
+  std::uint64_t wall = now_us(CLOCK_MONOTONIC), cpu = now_us(CLOCK_THREAD_CPUTIME_ID);
+  auto outcomes = settle(batch_, false);
+  probe_.commit_us += now_us(CLOCK_MONOTONIC) - wall;
+  probe_.commit_cpu_us += now_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
+  probe_.commits++;
+  std::size_t bytes = 0;
+  for (const Sealed& sealed : batch_) bytes += sealed.bytes;
+  release(batch_.size(), bytes);
+  for (std::size_t i = 0; i < answers_.size(); ++i) {
+    count(outcomes[i]);
+    answers_[i](std::move(outcomes[i]));
+  }
+}
+
+void Committer::count(const Outcome& outcome) {
+  probe_.change_sets++;
+  switch (outcome.kind) {
+    case Kind::kApplied:
+      break;
+    case Kind::kFoundApplied:
+      probe_.found_applied++;
+      break;
+    case Kind::kStale:
+      probe_.stale++;
+      break;
+    case Kind::kExists:
+      probe_.exists++;
+      break;
+    case Kind::kFailed:
+    case Kind::kClosed:
+      probe_.failed++;
+      break;
+  }
+}
+
+// `unknown`: an earlier try may have committed. Then only an outcome of each counts, or a reload.
+std::vector<Outcome> Committer::settle(std::span<const Sealed> batch, bool unknown) {
+  Backoff backoff(options_.retry_first, options_.retry_most);
+  for (;;) {
+    auto result = backend_.apply(batch);
+    if (result && result->size() == batch.size()) return *std::move(result);
+    Error error =
+        result ? Error{ErrorKind::kBug, "OUTCOMES_MISSING", {}} : std::move(result).error();
+    if (error.kind == ErrorKind::kUnknownOutcome) {
+      probe_.unknown_outcomes++;
+      unknown = true;
+    } else if (error.kind != ErrorKind::kRetryLater) {
+      // The reason may be one item's: the others are not to suffer for it.
+      if (batch.size() > 1) return one_by_one(batch, unknown);
+      // Nobody can say any more whether it took place: whoever holds the user is to reload it.
+      if (unknown) return {of_kind(Kind::kStale)};
+    }
+    if (!unknown) return std::vector<Outcome>(batch.size(), failed(error));
+    if (!reconnect(backoff)) return std::vector<Outcome>(batch.size(), of_kind(Kind::kClosed));
+  }
+}
+
+std::vector<Outcome> Committer::one_by_one(std::span<const Sealed> batch, bool unknown) {
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    outcomes.push_back(std::move(settle(batch.subspan(i, 1), unknown).front()));
+  return outcomes;
+}
+
+bool Committer::reconnect(Backoff& backoff) {
+  do {
+    if (!pause(backoff.next())) return false;
+  } while (!backend_.reopen());
+  return true;
+}
+
+bool Committer::pause(Millis delay) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, delay, [this] { return closing_; });
+}
+
+}  // namespace gw::store

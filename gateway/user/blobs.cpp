@@ -1,0 +1,272 @@
+#include "user/blobs.h"
+
+#include "interop/rows/v1/rows.pb.h"
+
+namespace gw::user {
+namespace {
+
+namespace pb = interop::rows::v1;
+
+tl::unexpected<Error> malformed() {
+  return fail(ErrorKind::kCorrupt, "ROW_MALFORMED", "a stored row does not make sense");
+}
+
+template <class M>
+Bytes bytes_of(const M& m) {
+  Bytes out(m.ByteSizeLong());
+  m.SerializeToArray(out.data(), static_cast<int>(out.size()));
+  return out;
+}
+
+template <class M>
+bool parse(ByteView blob, M& m) {
+  return m.ParseFromArray(blob.data(), static_cast<int>(blob.size()));
+}
+
+template <std::size_t N>
+bool copy_to(const std::string& from, std::array<std::uint8_t, N>& to) {
+  if (from.size() != N) return false;
+  std::copy(from.begin(), from.end(), to.begin());
+  return true;
+}
+
+void put_pair(const crypto::KeyPair& from, pb::KeyPair* to) {
+  to->set_secret(from.secret.data(), from.secret.size());
+  to->set_pub(from.pub.data(), from.pub.size());
+}
+
+bool get_pair(const pb::KeyPair& from, crypto::KeyPair& to) {
+  return copy_to(from.secret(), to.secret) && copy_to(from.pub(), to.pub);
+}
+
+void put_contact(const message::Contact& from, pb::EventPayload::Contact* to) {
+  if (from.kind == message::Contact::Kind::kE164) {
+    to->set_e164(from.value);
+  } else {
+    to->set_lid(from.value);
+  }
+}
+
+message::Contact get_contact(const pb::EventPayload::Contact& from) {
+  if (!from.e164().empty()) return {message::Contact::Kind::kE164, from.e164()};
+  return {message::Contact::Kind::kLid, from.lid()};
+}
+
+struct Writer {
+  pb::EventPayload& p;
+  void operator()(const message::MessageReceived& e) const {
+    auto* m = p.mutable_received();
+    m->set_message_id(e.message_id);
+    put_contact(e.sender, m->mutable_sender());
+    m->set_sender_name(e.sender_name);
+    m->set_sent_ms(unix_ms(e.sent_at));
+    m->set_text(std::get<message::Text>(e.content).body);
+  }
+  void operator()(const message::MessageStatus& e) const {
+    auto* m = p.mutable_status();
+    m->set_message_id(e.message_id);
+    m->set_request_id(e.request_id);
+    put_contact(e.contact, m->mutable_contact());
+    m->set_state(static_cast<std::uint32_t>(e.state));
+    m->set_reason(static_cast<std::uint32_t>(e.reason));
+    m->set_at_ms(unix_ms(e.at));
+  }
+  void operator()(const message::Undecryptable& e) const {
+    auto* m = p.mutable_undecryptable();
+    m->set_message_id(e.message_id);
+    put_contact(e.sender, m->mutable_sender());
+    m->set_sent_ms(unix_ms(e.sent_at));
+    m->set_why(e.why);
+  }
+  void operator()(const message::IdentityChanged& e) const {
+    put_contact(e.contact, p.mutable_identity_changed()->mutable_contact());
+  }
+  void operator()(const message::Unsupported& e) const {
+    auto* m = p.mutable_unsupported();
+    m->set_message_id(e.message_id);
+    put_contact(e.sender, m->mutable_sender());
+    m->set_sent_ms(unix_ms(e.sent_at));
+    m->set_kind(e.kind);
+  }
+  void operator()(const message::DeviceLeftOut& e) const {
+    auto* m = p.mutable_device_left_out();
+    m->set_message_id(e.message_id);
+    put_contact(e.contact, m->mutable_contact());
+    m->set_device(e.device);
+  }
+};
+
+}  // namespace
+
+Bytes write_profile(const Profile& from) {
+  pb::Profile p;
+  p.set_user_id(from.user_id);
+  if (from.identity.registration_id == 0) return bytes_of(p);  // withdrawn: its keys are gone
+  put_pair(from.identity.keys, p.mutable_identity());
+  p.set_registration_id(from.identity.registration_id);
+  put_pair(from.noise, p.mutable_noise());
+  auto* s = p.mutable_signed_prekey();
+  s->set_id(from.signed_prekey.id);
+  put_pair(from.signed_prekey.keys, s->mutable_keys());
+  s->set_signature(from.signed_prekey.signature.data(), from.signed_prekey.signature.size());
+  s->set_created_ms(from.signed_prekey_ms);
+  p.set_next_prekey_id(from.next_prekey_id);
+  p.set_uploaded(from.uploaded);
+  p.set_read_receipts(from.read_receipts);
+  return bytes_of(p);
+}
+
+Result<Profile> read_profile(ByteView blob) {
+  pb::Profile p;
+  Profile out;
+  if (!parse(blob, p)) return malformed();
+  out.user_id = p.user_id();
+  out.identity.registration_id = p.registration_id();
+  out.next_prekey_id = p.next_prekey_id();
+  out.uploaded = p.uploaded();
+  out.read_receipts = p.read_receipts();
+  if (!p.has_identity()) return out;  // withdrawn: only the name is left
+  out.signed_prekey.id = p.signed_prekey().id();
+  out.signed_prekey_ms = p.signed_prekey().created_ms();
+  if (!get_pair(p.identity(), out.identity.keys) || !get_pair(p.noise(), out.noise) ||
+      !get_pair(p.signed_prekey().keys(), out.signed_prekey.keys) ||
+      !copy_to(p.signed_prekey().signature(), out.signed_prekey.signature))
+    return malformed();
+  return out;
+}
+
+Bytes write_prekeys(const PrekeyBatch& batch) {
+  pb::PrekeyBatch p;
+  p.set_uploaded(batch.uploaded);
+  for (const auto& key : batch.keys) {
+    auto* k = p.add_prekeys();
+    k->set_id(key.id);
+    put_pair(key.keys, k->mutable_keys());
+  }
+  return bytes_of(p);
+}
+
+Result<PrekeyBatch> read_prekeys(std::uint32_t first_id, ByteView blob) {
+  pb::PrekeyBatch p;
+  if (!parse(blob, p)) return malformed();
+  PrekeyBatch out{first_id, p.uploaded(), {}};
+  for (const auto& k : p.prekeys()) {
+    signal::PreKey key;
+    key.id = k.id();
+    if (!get_pair(k.keys(), key.keys)) return malformed();
+    out.keys.push_back(key);
+  }
+  return out;
+}
+
+Bytes write_peer(const Peer& peer) {
+  pb::ContactRow p;
+  p.set_lid(peer.lid);
+  p.set_e164(peer.e164);
+  p.set_known(peer.known);
+  p.set_opted_in(peer.opted_in);
+  p.set_fetched_ms(peer.fetched_ms);
+  for (const auto& device : peer.devices) {
+    auto* d = p.add_devices();
+    d->set_id(device.id);
+    if (device.identity) d->set_identity(device.identity->data(), device.identity->size());
+  }
+  return bytes_of(p);
+}
+
+Result<Peer> read_peer(ByteView blob) {
+  pb::ContactRow p;
+  if (!parse(blob, p)) return malformed();
+  Peer out{p.lid(), p.e164(), p.known(), p.opted_in(), {}, p.fetched_ms()};
+  for (const auto& d : p.devices()) {
+    Device device;
+    device.id = static_cast<std::uint16_t>(d.id());
+    if (!d.identity().empty() && !copy_to(d.identity(), device.identity.emplace()))
+      return malformed();
+    out.devices.push_back(device);
+  }
+  return out;
+}
+
+Bytes write_message(const Message& message) {
+  pb::MessageContent p;
+  p.set_message_id(message.message_id);
+  p.set_request_id(message.request_id);
+  if (message.to.kind == message::Contact::Kind::kE164) {
+    p.set_e164(message.to.value);
+  } else {
+    p.set_lid(message.to.value);
+  }
+  p.set_text(message.text);
+  return bytes_of(p);
+}
+
+Result<void> read_message(ByteView blob, Message& to) {
+  pb::MessageContent p;
+  if (!parse(blob, p)) return malformed();
+  to.message_id = p.message_id();
+  to.request_id = p.request_id();
+  to.to = p.e164().empty() ? message::Contact{message::Contact::Kind::kLid, p.lid()}
+                           : message::Contact{message::Contact::Kind::kE164, p.e164()};
+  to.text = std::move(*p.mutable_text());
+  return {};
+}
+
+Bytes write_event(const message::Event& event) {
+  pb::EventPayload p;
+  std::visit(Writer{p}, event.body);
+  return bytes_of(p);
+}
+
+Result<message::Event> read_event(const store::EventRow& row) {
+  pb::EventPayload p;
+  if (!parse(row.payload, p)) return malformed();
+  message::Event out;
+  out.seq = row.seq;
+  out.at = row.at;
+  switch (p.body_case()) {
+    case pb::EventPayload::kReceived: {
+      const auto& m = p.received();
+      out.body = message::MessageReceived{m.message_id(), get_contact(m.sender()), m.sender_name(),
+                                          from_unix_ms(m.sent_ms()),
+                                          message::Content(message::Text{m.text()})};
+      return out;
+    }
+    case pb::EventPayload::kStatus: {
+      const auto& m = p.status();
+      out.body = message::MessageStatus{m.message_id(),
+                                        m.request_id(),
+                                        get_contact(m.contact()),
+                                        static_cast<message::State>(m.state()),
+                                        static_cast<message::Reason>(m.reason()),
+                                        from_unix_ms(m.at_ms())};
+      return out;
+    }
+    case pb::EventPayload::kUndecryptable: {
+      const auto& m = p.undecryptable();
+      out.body = message::Undecryptable{m.message_id(), get_contact(m.sender()),
+                                        from_unix_ms(m.sent_ms()), m.why()};
+      return out;
+    }
+    case pb::EventPayload::kIdentityChanged:
+      out.body = message::IdentityChanged{get_contact(p.identity_changed().contact())};
+      return out;
+    case pb::EventPayload::kUnsupported: {
+      const auto& m = p.unsupported();
+      out.body = message::Unsupported{m.message_id(), get_contact(m.sender()),
+                                      from_unix_ms(m.sent_ms()), m.kind()};
+      return out;
+    }
+    case pb::EventPayload::kDeviceLeftOut: {
+      const auto& m = p.device_left_out();
+      out.body = message::DeviceLeftOut{m.message_id(), get_contact(m.contact()),
+                                        static_cast<std::uint16_t>(m.device())};
+      return out;
+    }
+    case pb::EventPayload::BODY_NOT_SET:
+      break;
+  }
+  return malformed();
+}
+
+}  // namespace gw::user

@@ -1,0 +1,75 @@
+#pragma once
+
+// The concerns of a step, one file each. They talk to each other through this header only.
+
+#include "user/step.h"
+
+namespace gw::user {
+
+// outbound.cpp
+void on_submit(Draft& d, const SubmitInput& in, const Existing& existing);
+void on_ack(Draft& d, const AckInput& in);
+void on_withdraw(Draft& d);
+void resend_ready(Draft& d);               // the identical bytes, in order
+void advance(Draft& d, const Tag& named);  // what waits for this contact, as far as it goes
+void advance_all(Draft& d);
+void expire(Draft& d);
+void reject_waiting(Draft& d, message::Reason reason);
+// What a repeated request is compared by.
+Tag body_mac(const Env& env, UserRef user, const message::Submit& submit);
+// A repeat gets the first answer and today's state; another body under the same id is an error.
+SubmitResult answer_repeat(const std::string& request_id, const std::string& message_id,
+                           message::State state, bool same_body);
+
+// contacts.cpp: who a contact is, its devices and their keys
+enum class Reach : std::uint8_t { kReady, kPending, kUnknown, kNotOptedIn, kNoDevices };
+struct Resolved {
+  Reach reach = Reach::kPending;
+  Tag peer{};  // kReady: the conversation by LID
+};
+Resolved resolve(Draft& d, const message::Contact& contact, const Tag& named);
+void on_query(Draft& d, const QueryInput& in);
+void on_devices(Draft& d, const Tag& named, const Result<stanza::Node>& answer);
+void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer);
+void retry_lookups(Draft& d);
+void drop_lookups(Draft& d);  // the link went, and the answers with it
+Tag lid_tag(const Draft& d, const std::string& lid);
+
+// sessions.cpp: what Signal operations read and write
+class PeerReader final : public signal::Reader {
+ public:
+  PeerReader(const Draft& draft, const Conversation& peer) : draft_(draft), peer_(peer) {}
+  const signal::Identity& identity() const override { return draft_.profile().identity; }
+  const Bytes* ratchet(const signal::Address& remote) const override;
+  const signal::PreKey* prekey(std::uint32_t id) const override { return draft_.prekey(id); }
+  const signal::SignedPreKey* signed_prekey(std::uint32_t id) const override;
+  const crypto::Key32* remote_identity(const signal::Address& remote) const override;
+
+ private:
+  const Draft& draft_;
+  const Conversation& peer_;
+};
+// Takes over what an operation wrote; tells the provider of a changed identity.
+void take_writes(Draft& d, const Tag& peer, std::uint16_t device, signal::Writes writes);
+message::Contact name_of(const Peer& peer);  // as events name the contact
+
+// inbound.cpp
+void on_inbound(Draft& d, const InboundInput& in, const Existing& existing);
+// Who the conversation is with; nullopt: an address that names no person.
+std::optional<message::Contact> sender_contact(const whatsapp::Inbound& message);
+
+// receipts.cpp
+void on_receipt(Draft& d, const ReceiptInput& in);
+
+// setup.cpp: our own keys, and the order of things on a fresh link
+void on_link_up(Draft& d);
+void on_link_down(Draft& d);
+void on_count(Draft& d, const Result<stanza::Node>& answer);
+void on_upload(Draft& d, const Result<stanza::Node>& answer);
+void on_active(Draft& d, const Result<stanza::Node>& answer);
+void on_notification(Draft& d, const NotificationInput& in);
+void retry_setup(Draft& d);
+
+void send(Draft& d, const stanza::Node& node);  // after the commit
+
+}  // namespace gw::user

@@ -1,0 +1,174 @@
+#include "user/concerns.h"
+#include "whatsapp/content.h"
+
+namespace gw::user {
+namespace {
+
+// Who sent it, as conversations are keyed: by LID wherever WhatsApp tells one.
+struct Sender {
+  message::Contact contact;
+  std::string lid;   // empty: not told
+  std::string e164;  // empty: not told
+  std::uint16_t device = 0;
+  std::string device_name;  // of the device, for deduplication
+};
+
+bool is_digits(const std::string& s) {
+  return !s.empty() && s.find_first_not_of("0123456789") == std::string::npos;
+}
+
+Sender sender_of(const whatsapp::Inbound& m) {
+  const auto& jid = m.sender();
+  Sender s;
+  s.device = jid.device;
+  s.device_name = jid.to_string();
+  if (jid.server == stanza::Server::kLid) s.lid = jid.user;
+  if (jid.server == stanza::Server::kPhone && is_digits(jid.user)) s.e164 = "+" + jid.user;
+  if (m.lid && m.lid->server == stanza::Server::kLid) s.lid = m.lid->user;
+  if (m.phone && m.phone->server == stanza::Server::kPhone && is_digits(m.phone->user))
+    s.e164 = "+" + m.phone->user;
+  s.contact = s.lid.empty() ? message::Contact{message::Contact::Kind::kE164, s.e164}
+                            : message::Contact{message::Contact::Kind::kLid, s.lid};
+  return s;
+}
+
+// Remembers what the stanza told of the sender, so that events and answers can name it.
+void note_sender(Draft& d, const Tag& tag, const Sender& s) {
+  const Peer& known = d.conversation(tag).peer;
+  if (known.lid == s.lid && (s.e164.empty() || known.e164 == s.e164)) return;
+  Peer& peer = d.edit_conversation(tag).peer;
+  peer.lid = s.lid;
+  if (!s.e164.empty()) peer.e164 = s.e164;
+  d.contact_changed(tag);
+}
+
+message::Contact event_name(const Draft& d, const Tag& tag, const Sender& s) {
+  const Peer& peer = d.conversation(tag).peer;
+  if (!peer.e164.empty() || !peer.lid.empty()) return name_of(peer);
+  return s.e164.empty() ? s.contact : message::Contact{message::Contact::Kind::kE164, s.e164};
+}
+
+const whatsapp::Inbound::Enc* pairwise(const whatsapp::Inbound& m) {
+  for (const auto& enc : m.encs)
+    if (enc.type == "msg" || enc.type == "pkmsg") return &enc;
+  return nullptr;
+}
+
+class Arrival {
+ public:
+  Arrival(Draft& d, const whatsapp::Inbound& m, const Existing& existing)
+      : d_(d),
+        m_(m),
+        sender_(sender_of(m)),
+        tag_(d.env().names.contact(d.user(), sender_.contact)),
+        id_(d.env().names.received(d.user(), sender_.device_name, m.id)) {
+    if (auto it = existing.received.find(id_); it != existing.received.end()) before_ = it->second;
+  }
+
+  void take() {
+    const auto* enc = pairwise(m_);
+    if (enc == nullptr) return unsupported(m_.encs.empty() ? "none" : m_.encs.front().type);
+    if (enc->version != 2) return unreadable("ENC_VERSION");
+    cipher_hash_ = d_.env().names.ciphertext(d_.user(), enc->ciphertext);
+    auto type =
+        enc->type == "pkmsg" ? signal::CipherType::kPreKeyMessage : signal::CipherType::kMessage;
+    auto opened =
+        d_.env().engine.decrypt(PeerReader(d_, d_.conversation(tag_)),
+                                {sender_.contact.value, sender_.device}, type, enc->ciphertext);
+    if (!opened) {
+      if (opened.error().reason == "SIGNAL_DUPLICATE") {
+        ++d_.counts.duplicates;
+        return acknowledge_again();
+      }
+      return unreadable(opened.error().reason);
+    }
+    ++d_.counts.decrypted;
+    note_sender(d_, tag_, sender_);
+    take_writes(d_, tag_, sender_.device, std::move(opened->writes));
+    read(std::move(opened->plaintext));
+  }
+
+ private:
+  // The ratchet has moved; whatever the content is, that is kept.
+  void read(Bytes plain) {
+    if (seen()) {
+      ++d_.counts.dropped_again;
+      return receipt();
+    }
+    if (!signal::unpad(plain)) return tell_unreadable("PADDING");
+    auto content = whatsapp::decode_content(plain);
+    crypto::wipe(plain);
+    if (!content) return tell_unreadable(content.error().reason);
+    if (m_.participant) return tell_unsupported("groupMessage");
+    if (auto* kind = std::get_if<whatsapp::UnsupportedKind>(&*content))
+      return tell_unsupported(kind->name);
+    if (auto* known = std::get_if<message::Content>(&*content)) {
+      d_.add_event(message::MessageReceived{m_.id, event_name(d_, tag_, sender_), m_.push_name,
+                                            sent_at(), std::move(*known)});
+    }
+    remember(cipher_hash_);
+    receipt();
+  }
+
+  // It became an event before, as readable content.
+  bool seen() const { return d_.has_received(id_) || (before_ && before_->cipher_hash != Tag{}); }
+
+  void unreadable(std::string_view why) {
+    if (seen()) return acknowledge_again();
+    if (before_) return send(d_, whatsapp::message_ack(m_));  // told already
+    tell_unreadable(why);
+  }
+
+  void tell_unreadable(std::string_view why) {
+    ++d_.counts.undecryptable;
+    if (!before_) {
+      d_.add_event(message::Undecryptable{m_.id, event_name(d_, tag_, sender_), sent_at(),
+                                          std::string(why)});
+      remember(Tag{});
+    }
+    // No "delivered": the sender must not believe that it was read by anybody.
+    send(d_, whatsapp::message_ack(m_));
+  }
+
+  void unsupported(std::string_view kind) {
+    if (before_ || d_.has_received(id_)) return receipt();
+    tell_unsupported(kind);
+  }
+
+  void tell_unsupported(std::string_view kind) {
+    d_.add_event(
+        message::Unsupported{m_.id, event_name(d_, tag_, sender_), sent_at(), std::string(kind)});
+    remember(cipher_hash_ == Tag{} ? Tag{1} : cipher_hash_);
+    receipt();
+  }
+
+  // All zero says: could not be read.
+  void remember(const Tag& cipher_hash) {
+    if (!before_) d_.add_received({id_, cipher_hash, d_.next_event() - 1, d_.env().wall});
+  }
+
+  void acknowledge_again() { receipt(); }
+  void receipt() { send(d_, whatsapp::delivered_receipt(m_)); }
+  WallTime sent_at() const { return m_.sent_at == WallTime{} ? d_.env().wall : m_.sent_at; }
+
+  Draft& d_;
+  const whatsapp::Inbound& m_;
+  Sender sender_;
+  Tag tag_, id_;
+  Tag cipher_hash_{};
+  std::optional<store::Received> before_;
+};
+
+}  // namespace
+
+void on_inbound(Draft& d, const InboundInput& in, const Existing& existing) {
+  Arrival(d, in.message, existing).take();
+}
+
+std::optional<message::Contact> sender_contact(const whatsapp::Inbound& m) {
+  auto s = sender_of(m);
+  if (s.contact.value.empty()) return std::nullopt;
+  return s.contact;
+}
+
+}  // namespace gw::user

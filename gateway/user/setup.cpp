@@ -1,0 +1,119 @@
+#include "user/concerns.h"
+#include "whatsapp/keys.h"
+
+namespace gw::user {
+namespace {
+
+constexpr std::size_t kPrekeyBatch = 50;
+constexpr std::uint32_t kMaxPrekeyId = 0xffffff;
+
+void ask(Draft& d, RequestKind kind, stanza::Node iq) {
+  d.effects.requests.push_back({kind, {}, std::move(iq)});
+}
+
+// A batch that WhatsApp has not confirmed goes again, the same; else a new one is made. The rows
+// are committed before the request leaves, so no key is ever published and not ours.
+void upload(Draft& d) {
+  std::uint32_t first = 0;
+  for (auto id : d.batches())
+    if (!d.batch(id)->uploaded) first = id;
+  if (first == 0) {
+    Profile& profile = d.edit_profile();
+    first = profile.next_prekey_id;
+    if (first + kPrekeyBatch > kMaxPrekeyId) first = 1;
+    profile.next_prekey_id = first + kPrekeyBatch;
+    d.add_batch({first, false, signal::generate_prekeys(first, kPrekeyBatch)});
+  }
+  const auto& profile = d.profile();
+  ask(d, RequestKind::kUpload,
+      whatsapp::key_upload(profile.identity, profile.signed_prekey, d.batch(first)->keys));
+}
+
+void activate(Draft& d) {
+  d.now().setup = Setup::kActivating;
+  ask(d, RequestKind::kActive, whatsapp::active_request());
+}
+
+void pause(Draft& d) {
+  d.now().setup = Setup::kPaused;
+  d.now().setup_retry_at = d.env().mono + d.env().limits.lookup_retry;
+}
+
+void count(Draft& d) {
+  d.now().setup = Setup::kCounting;
+  ask(d, RequestKind::kCount, whatsapp::key_count_query());
+}
+
+// Somebody's devices or identity changed: ask anew before the next message.
+void make_stale(Draft& d, const stanza::Node& node) {
+  auto from = node.attr_jid("from");
+  if (!from || from->server != stanza::Server::kLid) return;
+  auto tag = lid_tag(d, from->user);
+  if (!d.conversation(tag).exists) return;
+  d.edit_conversation(tag).peer.fetched_ms = 0;
+  d.contact_changed(tag);
+}
+
+}  // namespace
+
+void send(Draft& d, const stanza::Node& node) {
+  // What we build ourselves is always encodable: its parts came from a decoder or from us.
+  if (auto bytes = stanza::encode(node, {d.env().dialect.interop_form}))
+    d.effects.send.push_back(*std::move(bytes));
+}
+
+void on_link_up(Draft& d) { count(d); }
+
+void on_link_down(Draft& d) {
+  d.now().setup = Setup::kNoLink;
+  d.now().uploading_more = false;
+  drop_lookups(d);
+}
+
+void on_count(Draft& d, const Result<stanza::Node>& answer) {
+  if (d.now().setup != Setup::kCounting) return;
+  auto left = answer ? whatsapp::read_key_count(*answer) : fail(answer.error());
+  if (!left) return pause(d);
+  if (d.profile().uploaded && *left >= d.env().limits.prekeys_low) return activate(d);
+  d.now().setup = Setup::kUploading;
+  upload(d);
+}
+
+void on_upload(Draft& d, const Result<stanza::Node>& answer) {
+  bool first = d.now().setup == Setup::kUploading;
+  if (!first && !d.now().uploading_more) return;
+  d.now().uploading_more = false;
+  if (!answer) return first ? pause(d) : void();
+  for (auto id : d.batches())
+    if (!d.batch(id)->uploaded) d.edit_batch(id).uploaded = true;
+  if (!d.profile().uploaded) d.edit_profile().uploaded = true;
+  if (first) activate(d);
+}
+
+void on_active(Draft& d, const Result<stanza::Node>& answer) {
+  if (d.now().setup != Setup::kActivating) return;
+  if (!answer) return pause(d);
+  d.now().setup = Setup::kActive;
+  resend_ready(d);
+  advance_all(d);
+}
+
+void retry_setup(Draft& d) {
+  if (d.now().setup == Setup::kPaused && d.now().setup_retry_at <= d.env().mono) count(d);
+}
+
+void on_notification(Draft& d, const NotificationInput& in) {
+  const auto& node = in.node;
+  if (auto left = whatsapp::low_keys(node)) {
+    if (*left < d.env().limits.prekeys_low && d.now().setup == Setup::kActive &&
+        !d.now().uploading_more) {
+      d.now().uploading_more = true;
+      upload(d);
+    }
+  } else if (node.attr_is("type", "devices") || node.attr_is("type", "encrypt")) {
+    make_stale(d, node);
+  }
+  send(d, whatsapp::ack_of(node));
+}
+
+}  // namespace gw::user

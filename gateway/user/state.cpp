@@ -1,0 +1,124 @@
+#include "user/state.h"
+
+#include <algorithm>
+
+#include "user/blobs.h"
+
+namespace gw::user {
+
+Device* Peer::device(std::uint16_t id) {
+  for (auto& d : devices)
+    if (d.id == id) return &d;
+  return nullptr;
+}
+
+const Device* Peer::device(std::uint16_t id) const {
+  for (const auto& d : devices)
+    if (d.id == id) return &d;
+  return nullptr;
+}
+
+Result<State> State::from_rows(store::UserRows rows) {
+  State state;
+  GW_ASSIGN(state.profile, read_profile(rows.account.profile));
+  rows.account.profile.clear();
+  state.account = std::move(rows.account);
+  for (const auto& row : rows.prekeys) {
+    GW_ASSIGN(auto batch, read_prekeys(row.first_id, row.blob));
+    state.prekeys.emplace(row.first_id, std::move(batch));
+  }
+  for (auto& row : rows.unsettled) GW_TRY(state.add_message(std::move(row)));
+  for (const auto& [order, m] : state.messages) {
+    if (m.state == message::State::kWaiting) state.now.waiting[m.contact].push_back(order);
+    if (!message::is_settled(m.state)) {
+      ++state.unsettled;
+      state.unsettled_bytes += m.bytes();
+    }
+  }
+  return state;
+}
+
+Result<void> State::add_conversation(store::Conversation rows) {
+  Conversation c;
+  c.tag = rows.contact;
+  c.exists = !rows.blob.empty();
+  if (c.exists) {
+    GW_ASSIGN(c.peer, read_peer(rows.blob));
+  }
+  for (auto& ratchet : rows.ratchets) c.ratchets.emplace(ratchet.device, std::move(ratchet.record));
+  c.used = ++uses;
+  conversations.insert_or_assign(c.tag, std::move(c));
+  return {};
+}
+
+Result<void> State::add_message(store::MessageRow row) {
+  Message m;
+  m.order = row.order;
+  m.request = row.request;
+  m.body_mac = row.body_mac;
+  m.contact = row.contact;
+  m.state = row.state;
+  m.reason = row.reason;
+  m.created = row.created;
+  m.stanza = std::move(row.stanza);
+  if (!row.content.empty()) {
+    GW_TRY(read_message(row.content, m));
+  }
+  if (m.state != message::State::kWaiting) m.text.clear();
+  put_message(std::move(m));
+  return {};
+}
+
+void State::put_message(Message message) {
+  by_request[message.request] = message.order;
+  auto order = message.order;
+  if (message::is_settled(message.state)) {
+    message.moved = ++uses;
+    settled.emplace_back(order, message.moved);
+  }
+  messages.insert_or_assign(order, std::move(message));
+}
+
+std::size_t State::count_prekeys() const {
+  std::size_t n = 0;
+  for (const auto& [first, batch] : prekeys) n += batch.keys.size();
+  return n;
+}
+
+std::optional<WallTime> State::next_deadline(const Limits& limits, WallTime wall,
+                                             MonoTime mono) const {
+  std::optional<WallTime> next;
+  auto at = [&](WallTime t) {
+    if (!next || t < *next) next = t;
+  };
+  for (const auto& [tag, orders] : now.waiting)
+    if (auto m = messages.find(orders.front()); m != messages.end())
+      at(m->second.created + limits.waiting_timeout);
+  if (auto m = messages.find(account.lowest_unsettled);
+      m != messages.end() && m->second.state == message::State::kReady)
+    at(m->second.created + limits.resend_window);
+  for (const auto& [tag, lookup] : now.lookups)
+    if (lookup.stage == Lookup::Stage::kPaused) at(wall + (lookup.retry_at - mono));
+  if (now.setup == Setup::kPaused) at(wall + (now.setup_retry_at - mono));
+  return next;
+}
+
+void State::trim(const Limits& limits) {
+  while (settled.size() > limits.settled_cached) {
+    auto [order, stamp] = settled.front();
+    settled.pop_front();
+    auto it = messages.find(order);
+    if (it == messages.end() || it->second.moved != stamp) continue;  // moved on since
+    by_request.erase(it->second.request);
+    messages.erase(it);
+  }
+  while (conversations.size() > limits.conversations_cached && now.lookups.empty() &&
+         now.waiting.empty()) {
+    auto oldest = std::min_element(
+        conversations.begin(), conversations.end(),
+        [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    conversations.erase(oldest);
+  }
+}
+
+}  // namespace gw::user

@@ -1,0 +1,151 @@
+#pragma once
+
+// What is cached of one attached user: the fold of its committed rows, and what only concerns this
+// attachment. Nothing here is changed but by State::absorb of a committed Draft, and by loading.
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "message/message.h"
+#include "signal/signal.h"
+#include "store/rows.h"
+#include "store/store.h"
+#include "whatsapp/dialect.h"
+
+namespace gw::user {
+
+struct Limits {
+  Millis waiting_timeout{60'000};       // WAITING longer ends as EXPIRED
+  Millis resend_window{24 * 3600'000};  // READY longer ends as UNCONFIRMED
+  Millis devices_fresh{24 * 3600'000};  // then a contact's devices are asked for again
+  Millis refusal_fresh{30'000};         // unknown, not opted in, no devices: asked again after it
+  Millis lookup_retry{2'000};
+  Millis attach_grace{5'000};
+  Millis token_timeout{10'000};
+  Millis refuse_after{5'000};  // commits failing so long: submits are refused, not kept waiting
+  Millis reconnect_first{500}, reconnect_most{60'000};
+  std::size_t unsettled_messages = 4096;  // a user's WAITING and READY, then THROTTLED
+  std::size_t unsettled_bytes = 16u << 20;
+  std::size_t queued_inputs = 8192;     // waiting for the strand, then THROTTLED
+  std::size_t events_pending = 20'000;  // not acknowledged: the link is closed above it
+  std::size_t prekeys_low = 10;
+  std::size_t conversations_cached = 64;
+  std::size_t settled_cached = 512;
+  Millis retention{7 * 24 * 3600'000};  // settled messages and acknowledged events, then forgotten
+};
+
+struct Profile {
+  std::string user_id;
+  signal::Identity identity;
+  crypto::KeyPair noise;
+  signal::SignedPreKey signed_prekey;
+  std::int64_t signed_prekey_ms = 0;
+  std::uint32_t next_prekey_id = 1;
+  bool uploaded = false;
+  bool read_receipts = true;
+};
+
+struct PrekeyBatch {
+  std::uint32_t first_id = 0;
+  bool uploaded = false;
+  std::vector<signal::PreKey> keys;
+};
+
+struct Device {
+  std::uint16_t id = 0;
+  std::optional<crypto::Key32> identity;
+};
+
+// A row of a contact, by LID; or of an E.164 number, which only says which LID it leads to.
+struct Peer {
+  std::string lid;
+  std::string e164;
+  bool known = false;
+  bool opted_in = false;
+  std::vector<Device> devices;
+  std::int64_t fetched_ms = 0;
+  Device* device(std::uint16_t id);
+  const Device* device(std::uint16_t id) const;
+};
+
+struct Conversation {
+  Tag tag{};
+  bool exists = false;  // there is a row
+  Peer peer;
+  std::map<std::uint16_t, Bytes> ratchets;
+  std::uint64_t used = 0;  // for eviction
+};
+
+struct Message {
+  Order order = 0;
+  Tag request{}, body_mac{}, contact{};  // contact: as the provider named it
+  message::State state = message::State::kWaiting;
+  message::Reason reason = message::Reason::kNone;
+  WallTime created;
+  std::string message_id, request_id;
+  message::Contact to;
+  std::uint64_t moved = 0;  // stamp of the last move, for eviction
+  std::string text;         // while WAITING
+  Bytes stanza;             // while READY: the bytes that leave, again and again the same
+  // What it holds against the user's bound: the text, later the stanza, nothing once settled.
+  std::size_t bytes() const {
+    if (state == message::State::kWaiting) return text.size();
+    return state == message::State::kReady ? stanza.size() : 0;
+  }
+};
+
+// A question about a contact that is on its way to WhatsApp, by the tag of the contact as named.
+struct Lookup {
+  enum class Stage : std::uint8_t { kDevices, kKeys, kPaused } stage = Stage::kDevices;
+  message::Contact contact;
+  MonoTime retry_at;                   // kPaused
+  std::vector<std::uint64_t> queries;  // get_contact calls that wait for it
+};
+
+// How far a link that is up has come: our keys are counted and uploaded before the queue flows.
+enum class Setup : std::uint8_t { kNoLink, kCounting, kUploading, kActivating, kActive, kPaused };
+
+// What no row holds. It starts empty at each attachment.
+struct Volatile {
+  std::uint64_t link = 0;  // number of the link that `setup` is about
+  Setup setup = Setup::kNoLink;
+  MonoTime setup_retry_at;      // kPaused
+  bool uploading_more = false;  // keys ran low while active
+  std::map<Tag, Lookup> lookups;
+  std::map<Tag, std::deque<Order>> waiting;  // WAITING messages of each contact as named
+  std::map<std::pair<Tag, std::uint16_t>, std::int64_t> left_out;  // device without keys, since
+  EventSeq provider_ack = 0;  // to be written with the next change set
+};
+
+struct State {
+  store::Account account;
+  Profile profile;
+  std::map<std::uint32_t, PrekeyBatch> prekeys;
+  std::unordered_map<Tag, Conversation, TagHash> conversations;
+  std::map<Order, Message> messages;                   // every unsettled one, and some settled ones
+  std::unordered_map<Tag, Order, TagHash> by_request;  // of `messages`
+  std::deque<std::pair<Order, std::uint64_t>> settled;  // cached settled ones by last move
+  std::size_t unsettled = 0, unsettled_bytes = 0;
+  std::uint64_t uses = 0;
+  Volatile now;
+
+  // CORRUPT ROW_MALFORMED.
+  static Result<State> from_rows(store::UserRows rows);
+  Result<void> add_conversation(store::Conversation rows);
+  Result<void> add_message(store::MessageRow row);
+  // The next moment at which a Timer input has something to do.
+  std::optional<WallTime> next_deadline(const Limits& limits, WallTime wall, MonoTime mono) const;
+  std::size_t count_prekeys() const;
+  // Lets go of what is cached over the limits and not in use.
+  void trim(const Limits& limits);
+  void put_message(Message message);
+};
+
+}  // namespace gw::user

@@ -1,0 +1,178 @@
+#include "user/step.h"
+
+#include <algorithm>
+
+#include "user/concerns.h"
+
+namespace gw::user {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+std::size_t size_of_node(const stanza::Node& node) {
+  std::size_t n = sizeof(node) + node.tag.size() + node.as_octets().size();
+  for (const auto& [key, value] : node.attrs) n += sizeof(value) + key.size() + 32;
+  for (const auto& child : node.children()) n += size_of_node(child);
+  return n;
+}
+
+class NeedList {
+ public:
+  NeedList(const State& state, const Env& env) : state_(state), env_(env) {}
+
+  void contact(const message::Contact& contact) {
+    if (message::validate(contact)) tag(env_.names.contact(user(), contact));
+  }
+  // A number's row leads to the row of a LID.
+  void tag(const Tag& tag) {
+    auto it = state_.conversations.find(tag);
+    if (it == state_.conversations.end()) {
+      if (std::find(out.conversations.begin(), out.conversations.end(), tag) ==
+          out.conversations.end())
+        out.conversations.push_back(tag);
+      return;
+    }
+    const Peer& peer = it->second.peer;
+    if (!peer.lid.empty()) {
+      auto lid = env_.names.contact(user(), {message::Contact::Kind::kLid, peer.lid});
+      if (lid != tag) this->tag(lid);
+    }
+  }
+  void message_id(const std::string& id) {
+    auto order = env_.names.order_of(user(), id);
+    if (order > 0 && order < state_.account.next_order && !state_.messages.contains(order))
+      out.messages.push_back(order);
+  }
+  void waiting() {
+    for (const auto& [named, orders] : state_.now.waiting) tag(named);
+  }
+
+  Needs out;
+
+ private:
+  UserRef user() const { return state_.account.user; }
+  const State& state_;
+  const Env& env_;
+};
+
+void answered(Draft& d, const AnswerInput& in) {
+  switch (in.kind) {
+    case RequestKind::kDevices:
+      return on_devices(d, in.contact, in.answer);
+    case RequestKind::kKeys:
+      return on_keys(d, in.contact, in.answer);
+    case RequestKind::kCount:
+      return on_count(d, in.answer);
+    case RequestKind::kUpload:
+      return on_upload(d, in.answer);
+    case RequestKind::kActive:
+      return on_active(d, in.answer);
+  }
+}
+
+}  // namespace
+
+std::optional<Input> read_stanza(stanza::Node node) {
+  if (node.tag == "message") {
+    auto bytes = size_of_node(node);
+    auto message = whatsapp::read_message(node);
+    if (message && sender_contact(*message)) return InboundInput{*std::move(message), bytes};
+    // From nobody that a provider could name (a broadcast, the service itself): take it off.
+    return NotificationInput{std::move(node)};
+  }
+  if (node.tag == "receipt") {
+    auto receipt = whatsapp::read_receipt(node);
+    if (!receipt) return std::nullopt;
+    return ReceiptInput{*std::move(receipt), whatsapp::ack_of(node)};
+  }
+  if (node.tag == "ack") {
+    auto ack = whatsapp::read_ack(node);
+    if (!ack) return std::nullopt;
+    return AckInput{*std::move(ack)};
+  }
+  if (node.tag == "notification" || node.tag == "call") return NotificationInput{std::move(node)};
+  return std::nullopt;
+}
+
+std::size_t size_of(const Input& input) {
+  return sizeof(Input) +
+         std::visit(Overloaded{[](const SubmitInput& in) {
+                                 return in.submit.request_id.size() +
+                                        std::get<message::Text>(in.submit.content).body.size();
+                               },
+                               [](const InboundInput& in) { return in.bytes; },
+                               [](const ReceiptInput& in) { return in.receipt.ids.size() * 48; },
+                               [](const auto&) { return std::size_t{256}; }},
+                    input);
+}
+
+Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
+  NeedList list(state, env);
+  for (const auto& input : inputs) {
+    std::visit(Overloaded{[&](const SubmitInput& in) { list.contact(in.submit.contact); },
+                          [&](const QueryInput& in) { list.contact(in.contact); },
+                          [&](const InboundInput& in) {
+                            if (auto sender = sender_contact(in.message))
+                              list.tag(env.names.contact(state.account.user, *sender));
+                          },
+                          [&](const ReceiptInput& in) {
+                            for (const auto& id : in.receipt.ids) list.message_id(id);
+                          },
+                          [&](const AckInput& in) {
+                            if (in.ack.of == "message") list.message_id(in.ack.id);
+                          },
+                          [&](const AnswerInput& in) {
+                            if (in.kind == RequestKind::kActive) list.waiting();
+                            if (in.kind != RequestKind::kDevices || !in.answer) return;
+                            list.tag(in.contact);
+                            auto users = whatsapp::read_devices(*in.answer);
+                            if (!users) return;
+                            for (const auto& found : *users)
+                              list.contact({message::Contact::Kind::kLid, found.lid});
+                          },
+                          [&](const NotificationInput& in) {
+                            auto from = in.node.attr_jid("from");
+                            if (from && from->server == stanza::Server::kLid)
+                              list.contact({message::Contact::Kind::kLid, from->user});
+                          },
+                          [&](const TimerInput&) { list.waiting(); }, [](const auto&) {}},
+               input);
+  }
+  return std::move(list.out);
+}
+
+Draft step(const State& state, std::span<const Input> inputs, const Existing& existing, Env& env) {
+  Draft d(state, env);
+  for (const auto& input : inputs) {
+    if (d.effects.withdrawn) break;
+    std::visit(Overloaded{[&](const SubmitInput& in) { on_submit(d, in, existing); },
+                          [&](const LinkUp& in) {
+                            d.now().link = in.link;
+                            on_link_up(d);
+                          },
+                          [&](const LinkDown&) { on_link_down(d); },
+                          [&](const InboundInput& in) { on_inbound(d, in, existing); },
+                          [&](const ReceiptInput& in) { on_receipt(d, in); },
+                          [&](const AckInput& in) { on_ack(d, in); },
+                          [&](const NotificationInput& in) { on_notification(d, in); },
+                          [&](const AnswerInput& in) { answered(d, in); },
+                          [&](const ProviderAckInput& in) { d.acknowledge(in.seq); },
+                          [&](const QueryInput& in) { on_query(d, in); },
+                          [&](const TimerInput&) {
+                            expire(d);
+                            retry_lookups(d);
+                            retry_setup(d);
+                          },
+                          [&](const FlushInput&) { d.force(); },
+                          [&](const WithdrawInput&) { on_withdraw(d); }},
+               input);
+  }
+  return d;
+}
+
+}  // namespace gw::user

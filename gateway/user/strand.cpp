@@ -1,0 +1,459 @@
+#include "user/strand.h"
+
+#include <algorithm>
+
+#include "user/blobs.h"
+#include "user/concerns.h"
+
+namespace gw::user {
+namespace {
+
+constexpr std::size_t kMostInputsAStep = 256;
+constexpr std::size_t kMostBytesAStep = 1u << 20;
+constexpr Millis kAckDelay{1000};
+constexpr Millis kRetryFirst{50}, kRetryMost{2000};
+
+}  // namespace
+
+Strand::Strand(LoopContext& context, Name name, std::function<void()> gone)
+    : context_(context),
+      shared_(context.shared),
+      name_(std::move(name)),
+      gone_(std::move(gone)),
+      deadline_(context.loop),
+      retry_(context.loop),
+      flush_(context.loop),
+      grace_(context.loop),
+      reconnect_(context.loop) {
+  ++shared_.probe.strands;
+}
+
+Strand::~Strand() {
+  --shared_.probe.strands;
+  if (link_) link_->abandon();
+}
+
+// ---- the way in ----
+
+void Strand::push(Input input) {
+  input_bytes_ += size_of(input);
+  inputs_.push_back(std::move(input));
+  schedule();
+}
+
+// One pump for whatever one turn of the loop brings.
+void Strand::schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  context_.loop.post([self = shared_from_this()] {
+    self->scheduled_ = false;
+    self->pump();
+  });
+}
+
+void Strand::submit(AttachmentId id, std::vector<message::Submit> messages) {
+  if (opening()) {
+    return when_open([this, id, messages = std::move(messages)](const Result<void>& ok) mutable {
+      if (ok) submit(id, std::move(messages));
+    });
+  }
+  if (id != attachment_id_ || !attachment_) return;
+  std::vector<SubmitResult> refused;
+  for (auto& m : messages) {
+    if (inputs_.size() >= shared_.limits.queued_inputs) {
+      refused.push_back(
+          {std::move(m.request_id),
+           {},
+           message::State::kRejected,
+           Error{ErrorKind::kThrottled, "THROTTLED",
+                 "more messages than the user's queue holds; send on later", Millis{1000}}});
+    } else {
+      push(SubmitInput{std::move(m), id});
+    }
+  }
+  shared_.probe.throttled += refused.size();
+  if (!refused.empty()) attachment_->submitted(std::move(refused));
+}
+
+void Strand::acknowledge(AttachmentId id, EventSeq seq) {
+  if (opening())
+    return when_open([this, id, seq](const Result<void>& ok) {
+      if (ok) acknowledge(id, seq);
+    });
+  if (id == attachment_id_) push(ProviderAckInput{seq});
+}
+
+void Strand::send(message::Submit message, Users::Done<SubmitResult> done) {
+  if (!attachment_ && !in_grace_)
+    return done(fail(ErrorKind::kRejected, "NO_CLIENT",
+                     "no client of this user is attached; attach one, then send"));
+  if (inputs_.size() >= shared_.limits.queued_inputs)
+    return done(fail(ErrorKind::kThrottled, "THROTTLED",
+                     "more messages than the user's queue holds; send on later", Millis{1000}));
+  auto origin = next_origin_ += 2;
+  sends_.emplace(origin, std::move(done));
+  push(SubmitInput{std::move(message), origin});
+}
+
+void Strand::withdraw(Users::Done<void> done) {
+  when_open([this, done = std::move(done)](const Result<void>& opened) mutable {
+    if (!opened) return done(fail(opened.error()));
+    withdrawals_.push_back(std::move(done));
+    push(WithdrawInput{});
+  });
+}
+
+void Strand::query(message::Contact contact, Users::Done<ContactInfo> done) {
+  when_open([this, contact = std::move(contact),
+             done = std::move(done)](const Result<void>& opened) mutable {
+    if (!opened) return done(fail(opened.error()));
+    auto origin = next_origin_ += 2;
+    queries_.emplace(origin, std::move(done));
+    push(QueryInput{std::move(contact), origin});
+  });
+}
+
+void Strand::sweep() {
+  when_open([this](const Result<void>& opened) {
+    if (opened) push(TimerInput{});
+  });
+}
+
+// ---- one step after another ----
+
+bool Strand::take_batch() {
+  std::size_t bytes = 0;
+  while (!inputs_.empty() && batch_.size() < kMostInputsAStep && bytes < kMostBytesAStep) {
+    bytes += size_of(inputs_.front());
+    batch_.push_back(std::move(inputs_.front()));
+    inputs_.pop_front();
+  }
+  input_bytes_ -= bytes;
+  return !batch_.empty();
+}
+
+void Strand::pump() {
+  while (!busy_ && state_ && !leaving_) {
+    if (batch_.empty()) {
+      tried_tags_.clear();
+      tried_orders_.clear();
+      existing_ = {};
+      if (!take_batch()) return after_step();
+    }
+    env_ = std::make_unique<Env>(Env{shared_.clock.wall(), shared_.clock.mono(), shared_.limits,
+                                     shared_.store.pseudonyms(), shared_.dialects.at(name_.tenant),
+                                     context_.engine});
+    if (fetch_needs()) return;
+    run_step();
+  }
+}
+
+// True when something has to be loaded first.
+bool Strand::fetch_needs() {
+  auto need = needs(*state_, batch_, *env_);
+  std::erase_if(need.conversations, [&](const Tag& t) { return !tried_tags_.insert(t).second; });
+  std::erase_if(need.messages, [&](Order o) { return !tried_orders_.insert(o).second; });
+  if (need.conversations.empty() && need.messages.empty()) return false;
+  busy_ = true;
+  auto back = [self = shared_from_this()](Result<void> result) {
+    self->busy_ = false;
+    if (!result) return self->not_committed(result.error());
+    self->pump();
+  };
+  auto user = state_->account.user;
+  if (!need.conversations.empty()) {
+    shared_.store.load_conversations(
+        user, std::move(need.conversations),
+        [self = shared_from_this(), back](Result<std::vector<store::Conversation>> rows) {
+          self->context_.loop.post([self, back, rows = std::move(rows)]() mutable {
+            if (!rows) return back(fail(rows.error()));
+            for (auto& row : *rows)
+              if (auto ok = self->state_->add_conversation(std::move(row)); !ok)
+                return back(fail(ok.error()));
+            back({});
+          });
+        });
+    for (auto order : need.messages) tried_orders_.erase(order);  // the next round
+    return true;
+  }
+  shared_.store.load_messages(
+      user, std::move(need.messages),
+      [self = shared_from_this(), back](Result<std::vector<store::MessageRow>> rows) {
+        self->context_.loop.post([self, back, rows = std::move(rows)]() mutable {
+          if (!rows) return back(fail(rows.error()));
+          for (auto& row : *rows)
+            if (auto ok = self->state_->add_message(std::move(row)); !ok)
+              return back(fail(ok.error()));
+          back({});
+        });
+      });
+  return true;
+}
+
+void Strand::run_step() {
+  draft_ = std::make_unique<Draft>(step(*state_, batch_, existing_, *env_));
+  ++shared_.probe.steps;
+  if (!draft_->has_changes()) return committed({store::Outcome::Kind::kApplied, {}, {}, {}});
+  busy_ = true;
+  shared_.store.apply(draft_->change_set(crypto::random_u64()),
+                      [self = shared_from_this()](store::Outcome outcome) {
+                        self->context_.loop.post([self, outcome = std::move(outcome)]() mutable {
+                          self->busy_ = false;
+                          self->committed(std::move(outcome));
+                          self->pump();
+                        });
+                      });
+}
+
+void Strand::committed(store::Outcome outcome) {
+  using Kind = store::Outcome::Kind;
+  if (leaving_) return maybe_leave();
+  switch (outcome.kind) {
+    case Kind::kApplied:
+    case Kind::kFoundApplied: {
+      auto draft = std::move(draft_);
+      bool wrote = draft->has_changes();
+      auto effects = std::move(draft->effects);
+      auto counts = std::move(draft->counts);
+      std::move(*draft).absorb_into(*state_, wrote);
+      state_->trim(shared_.limits);
+      batch_.clear();
+      failures_ = 0;
+      return publish(std::move(effects), counts);
+    }
+    case Kind::kExists:
+      return resolve_existing(std::move(outcome));
+    case Kind::kFailed:
+      return not_committed(outcome.error);
+    case Kind::kStale:
+    case Kind::kClosed:
+      return lose(DetachReason::kStoreLost);
+  }
+}
+
+// Somebody used these ids before. The first answer of each request is read, and the step is taken
+// again without them.
+void Strand::resolve_existing(store::Outcome outcome) {
+  draft_.reset();
+  busy_ = true;
+  auto user = state_->account.user;
+  for (const auto& tag : outcome.existing_requests) existing_.requests.insert(tag);
+  auto fail_back = [self = shared_from_this()](const Error& error) {
+    self->busy_ = false;
+    self->not_committed(error);
+  };
+  shared_.store.find_messages(
+      user, std::move(outcome.existing_requests),
+      [self = shared_from_this(), fail_back, user,
+       received = std::move(outcome.existing_received)](auto rows) mutable {
+        if (!rows) return self->context_.loop.post([fail_back, e = rows.error()] { fail_back(e); });
+        self->shared_.store.find_received(
+            user, std::move(received), [self, fail_back, rows = std::move(*rows)](auto ids) {
+              self->context_.loop.post([self, fail_back, rows, ids = std::move(ids)]() mutable {
+                if (!ids) return fail_back(ids.error());
+                self->busy_ = false;
+                for (auto& row : *ids) self->existing_.received.emplace(row.message, row);
+                self->answer_existing(std::move(rows));
+                self->pump();
+              });
+            });
+      });
+}
+
+void Strand::answer_existing(std::vector<store::MessageRow> rows) {
+  if (!state_ || leaving_) return;
+  std::map<Tag, Message> found;
+  for (auto& row : rows) {
+    Message m;
+    m.body_mac = row.body_mac;
+    m.state = row.state;
+    if (!row.content.empty() && !read_message(row.content, m))
+      return not_committed({ErrorKind::kCorrupt, "ROW_MALFORMED", {}, {}});
+    found.emplace(row.request, std::move(m));
+  }
+  std::vector<Reply> replies;
+  auto user = state_->account.user;
+  std::erase_if(batch_, [&](const Input& input) {
+    const auto* in = std::get_if<SubmitInput>(&input);
+    if (in == nullptr) return false;
+    auto it = found.find(env_->names.request(user, in->submit.request_id));
+    if (it == found.end()) return false;
+    ++shared_.probe.repeats;
+    replies.push_back(
+        {in->origin, answer_repeat(in->submit.request_id, it->second.message_id, it->second.state,
+                                   it->second.body_mac == body_mac(*env_, user, in->submit))});
+    return true;
+  });
+  publish_replies(std::move(replies));
+}
+
+// Nothing of the step took place. The user freezes and the same is tried again: a short trouble of
+// the database costs time and not order. Who waits for an answer gets an error when it lasts, and
+// so does all that is queued behind.
+void Strand::not_committed(const Error& error) {
+  draft_.reset();
+  auto now = shared_.clock.mono();
+  if (failures_++ == 0) failing_since_ = now;
+  if (now - failing_since_ >= shared_.limits.refuse_after) {
+    refuse_submits(batch_, error);
+    refuse_queued(error);
+  }
+  if (remedy(error.kind, Stage::kCommit) == Remedy::kLetGo) return lose(DetachReason::kStoreLost);
+  ++shared_.probe.frozen;
+  busy_ = true;
+  tried_tags_.clear();
+  tried_orders_.clear();
+  retry_.after(backoff(kRetryFirst, kRetryMost, failures_ - 1), [this] {
+    busy_ = false;
+    pump();
+  });
+}
+
+void Strand::refuse_queued(const Error& error) {
+  std::vector<Input> queued(std::make_move_iterator(inputs_.begin()),
+                            std::make_move_iterator(inputs_.end()));
+  refuse_submits(queued, error);
+  inputs_.assign(std::make_move_iterator(queued.begin()), std::make_move_iterator(queued.end()));
+  input_bytes_ = 0;
+  for (const auto& input : inputs_) input_bytes_ += size_of(input);
+}
+
+void Strand::refuse_submits(std::vector<Input>& inputs, const Error& error) {
+  Error told{ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
+             "the message could not be stored; nothing was sent, try again later", Millis{1000}};
+  if (error.kind == ErrorKind::kThrottled) told.kind = ErrorKind::kThrottled;
+  std::vector<Reply> replies;
+  std::erase_if(inputs, [&](Input& input) {
+    if (auto* in = std::get_if<SubmitInput>(&input)) {
+      replies.push_back(
+          {in->origin, {std::move(in->submit.request_id), {}, message::State::kRejected, told}});
+      return true;
+    }
+    if (auto* in = std::get_if<QueryInput>(&input)) {
+      if (auto it = queries_.find(in->origin); it != queries_.end()) {
+        it->second(fail(told));
+        queries_.erase(it);
+      }
+      return true;
+    }
+    return false;
+  });
+  publish_replies(std::move(replies));
+}
+
+void Strand::after_step() {
+  watch_bounds();
+  auto next = state_->next_deadline(shared_.limits, shared_.clock.wall(), shared_.clock.mono());
+  if (next) {
+    auto delay = std::max(*next - shared_.clock.wall(), Millis{1});
+    deadline_.after(delay, [this] { push(TimerInput{}); });
+  } else {
+    deadline_.cancel();
+  }
+  if (state_->now.provider_ack > state_->account.acked_event && !ack_waits_) {
+    ack_waits_ = true;
+    flush_.after(kAckDelay, [this] {
+      ack_waits_ = false;
+      push(FlushInput{});
+    });
+  }
+  maybe_leave();
+}
+
+// ---- the way out ----
+
+void Strand::publish(Effects effects, const Counts& counts) {
+  count(counts);
+  publish_replies(std::move(effects.replies));
+  // A step that was taken over an earlier link says nothing on this one: what is READY goes again
+  // when its turn comes, in order; what was received comes again.
+  bool same_link = link_ && state_->now.link == link_number_;
+  if (same_link)
+    for (const auto& stanza : effects.send)
+      if (!link_->send(stanza)) break;
+  publish_requests(std::move(effects.requests), same_link);
+  tell_when_up();
+  if (!effects.events.empty() && attachment_) attachment_->events(std::move(effects.events));
+  for (auto& reply : effects.query_replies) {
+    auto it = queries_.find(reply.origin);
+    if (it == queries_.end()) continue;
+    auto done = std::move(it->second);
+    queries_.erase(it);
+    done(std::move(reply.result));
+  }
+  if (!effects.withdrawn) return;
+  auto done = std::move(withdrawals_);
+  withdrawals_.clear();
+  lose(DetachReason::kWithdrawn);
+  for (auto& each : done) each({});
+}
+
+void Strand::publish_requests(std::vector<Request> requests, bool same_link) {
+  for (auto& request : requests) {
+    auto answer = [weak = weak_from_this(), kind = request.kind,
+                   contact = request.contact](Result<stanza::Node> node) {
+      if (auto self = weak.lock()) self->push(AnswerInput{kind, contact, std::move(node)});
+    };
+    if (same_link && link_) {
+      link_->request(std::move(request.iq), std::move(answer));
+    } else {
+      answer(fail(ErrorKind::kRetryLater, "LINK_DOWN", "the link to WhatsApp is down"));
+    }
+  }
+}
+
+void Strand::publish_replies(std::vector<Reply> replies) {
+  std::vector<SubmitResult> results;
+  for (auto& reply : replies) {
+    if (reply.origin == attachment_id_) {
+      results.push_back(std::move(reply.result));
+    } else if (auto it = sends_.find(reply.origin); it != sends_.end()) {
+      auto done = std::move(it->second);
+      sends_.erase(it);
+      done(std::move(reply.result));
+    }
+  }
+  if (!results.empty() && attachment_) attachment_->submitted(std::move(results));
+}
+
+void Strand::count(const Counts& counts) {
+  auto& p = shared_.probe;
+  p.accepted += counts.accepted;
+  p.repeats += counts.repeats;
+  p.encrypted += counts.encrypted;
+  p.resent += counts.resent;
+  p.decrypted += counts.decrypted;
+  p.duplicates += counts.duplicates;
+  p.dropped_again += counts.dropped_again;
+  p.undecryptable += counts.undecryptable;
+  p.ignored += counts.ignored;
+  p.retry_receipts += counts.retry_receipts;
+  p.sessions_started += counts.sessions_started;
+  for (const auto& [state, n] : counts.states) {
+    switch (state) {
+      case message::State::kSent:
+        p.sent += n;
+        break;
+      case message::State::kDelivered:
+        p.delivered += n;
+        break;
+      case message::State::kRead:
+        p.read += n;
+        break;
+      case message::State::kRejected:
+        p.rejected += n;
+        break;
+      case message::State::kExpired:
+        p.expired += n;
+        break;
+      case message::State::kUnconfirmed:
+        p.unconfirmed += n;
+        break;
+      case message::State::kWaiting:
+      case message::State::kReady:
+        break;
+    }
+  }
+}
+
+}  // namespace gw::user

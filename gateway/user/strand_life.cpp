@@ -1,0 +1,348 @@
+// How a strand comes, holds a client and its link, and goes. The steps are in strand.cpp.
+
+#include <algorithm>
+
+#include "telemetry/log.h"
+#include "user/blobs.h"
+#include "user/strand.h"
+
+namespace gw::user {
+namespace {
+
+using telemetry::field;
+using telemetry::Level;
+using telemetry::log;
+using telemetry::LogName;
+
+constexpr std::size_t kPauseReadingBytes = 1u << 20;
+constexpr std::size_t kPauseReadingInputs = 1024;
+
+}  // namespace
+
+std::string_view to_string(DetachReason reason) {
+  switch (reason) {
+    case DetachReason::kRequested:
+      return "REQUESTED";
+    case DetachReason::kReplaced:
+      return "REPLACED";
+    case DetachReason::kWithdrawn:
+      return "WITHDRAWN";
+    case DetachReason::kLoggedOut:
+      return "LOGGED_OUT";
+    case DetachReason::kStreamLost:
+      return "STREAM_LOST";
+    case DetachReason::kStoreLost:
+      return "OWNERSHIP_LOST";
+    case DetachReason::kDraining:
+      return "DRAINING";
+  }
+  return "UNKNOWN";
+}
+
+// ---- opening ----
+
+void Strand::when_open(std::function<void(const Result<void>&)> call) {
+  if (leaving_) {
+    return call(fail(ErrorKind::kRetryLater, "USER_BUSY",
+                     "the user's session is just ending; try again", Millis{200}));
+  }
+  if (state_) return call({});
+  opening_.push_back(std::move(call));
+}
+
+void Strand::open() {
+  auto tag = shared_.store.pseudonyms().user(name_.tenant, name_.user_id);
+  shared_.store.find_user(
+      name_.tenant, tag, [self = shared_from_this()](Result<std::optional<store::Account>> found) {
+        self->context_.loop.post([self, found = std::move(found)] {
+          if (!found) return self->opened(fail(found.error()));
+          if (!*found)
+            return self->opened(
+                fail(ErrorKind::kRejected, "USER_UNKNOWN", "no such user; Enlist it first"));
+          if ((*found)->state == store::AccountState::kWithdrawn)
+            return self->opened(fail(ErrorKind::kRejected, "USER_WITHDRAWN",
+                                     "the user was withdrawn; Enlist it again first"));
+          // The claim and the loading are two calls: what is loaded is of the new term.
+          self->shared_.store.claim((*found)->user, [self, user = (*found)->user](auto term) {
+            self->context_.loop.post([self, user, term] {
+              if (!term) return self->opened(fail(term.error()));
+              self->load();
+            });
+          });
+        });
+      });
+}
+
+void Strand::load() {
+  auto tag = shared_.store.pseudonyms().user(name_.tenant, name_.user_id);
+  shared_.store.find_user(name_.tenant, tag, [self = shared_from_this()](auto found) {
+    if (!found || !*found) {
+      return self->context_.loop.post([self, found] {
+        self->opened(
+            found ? fail(ErrorKind::kRejected, "USER_UNKNOWN", "no such user; Enlist it first")
+                  : fail(found.error()));
+      });
+    }
+    self->shared_.store.load((*found)->user, [self](Result<std::optional<store::UserRows>> rows) {
+      self->context_.loop.post([self, rows = std::move(rows)]() mutable {
+        if (!rows || !*rows)
+          return self->opened(
+              rows ? fail(ErrorKind::kRejected, "USER_UNKNOWN", "no such user; Enlist it first")
+                   : fail(rows.error()));
+        auto state = State::from_rows(std::move(**rows));
+        if (!state) return self->opened(fail(state.error()));
+        self->state_ = std::make_unique<State>(*std::move(state));
+        self->opened({});
+      });
+    });
+  });
+}
+
+void Strand::opened(Result<void> result) {
+  auto calls = std::move(opening_);
+  opening_.clear();
+  if (!result) leaving_ = true;
+  for (auto& call : calls) call(result);
+  if (!result) return gone_();
+  schedule();
+}
+
+// ---- the attachment ----
+
+void Strand::attach(AttachmentId id, AttachRequest request, Users::Done<void> done) {
+  when_open([this, id, request = std::move(request),
+             done = std::move(done)](const Result<void>& opened) mutable {
+    if (!opened) return done(fail(opened.error()));
+    if (draining_)
+      return done(fail(ErrorKind::kRetryLater, "DRAINING",
+                       "this gateway is going away; use another one", Millis{500}));
+    if (attachment_) attachment_->detached(DetachReason::kReplaced);
+    if (!attachment_) ++shared_.probe.attached;
+    attachment_ = std::move(request.attachment);
+    attachment_id_ = id;
+    in_grace_ = false;
+    grace_.cancel();
+    client_address_ = std::move(request.client_address);
+    token_ = std::move(request.token);
+    done({});
+    attachment_->attached(std::max(state_->account.acked_event, state_->now.provider_ack),
+                          state_->account.next_event - 1);
+    reconnects_ = 0;
+    if (link_) {
+      // The client is the same, its backend's stream is another: no new login.
+      attachment_->link_state(link_state_, "");
+    } else {
+      open_link();
+    }
+  });
+}
+
+void Strand::detach(AttachmentId id, DetachReason reason) {
+  if (opening())
+    return when_open([this, id, reason](const Result<void>& ok) {
+      if (ok) detach(id, reason);
+    });
+  if (id == attachment_id_) end_attachment(reason);
+}
+
+void Strand::stream_lost(AttachmentId id) {
+  if (opening())
+    return when_open([this, id](const Result<void>& ok) {
+      if (ok) stream_lost(id);
+    });
+  if (id != attachment_id_ || !attachment_) return;
+  attachment_.reset();
+  --shared_.probe.attached;
+  in_grace_ = true;
+  grace_.after(shared_.limits.attach_grace, [this] {
+    in_grace_ = false;
+    attachment_id_ = 0;
+    close_link();
+    maybe_leave();
+  });
+}
+
+void Strand::drain() {
+  draining_ = true;
+  if (in_grace_) {
+    in_grace_ = false;
+    grace_.cancel();
+    attachment_id_ = 0;
+    close_link();
+  }
+  end_attachment(DetachReason::kDraining);
+}
+
+// What was submitted before is still stored and answered; only then the strand goes.
+void Strand::end_attachment(DetachReason reason) {
+  if (!attachment_) return maybe_leave();
+  close_link();
+  --shared_.probe.attached;
+  auto attachment = std::move(attachment_);
+  attachment_.reset();
+  attachment_id_ = 0;
+  attachment->detached(reason);
+  maybe_leave();
+}
+
+// The rows moved on without us, or are out of reach: nothing in memory counts any more.
+void Strand::lose(DetachReason reason) {
+  if (leaving_) return;
+  leaving_ = true;
+  if (reason == DetachReason::kStoreLost) {
+    ++shared_.probe.lost;
+    log(Level::kWarning, "user", "ownership_lost",
+        {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user)))});
+  }
+  const Error lost{ErrorKind::kRetryLater, "OWNERSHIP_LOST", {}, {}};
+  refuse_submits(batch_, lost);
+  refuse_queued(lost);
+  inputs_.clear();
+  auto sends = std::move(sends_);
+  sends_.clear();
+  Error away{ErrorKind::kRetryLater, "OWNERSHIP_LOST",
+             "this gateway let go of the user; the outcome is open: repeat the same request_id",
+             Millis{500}};
+  for (auto& [origin, done] : sends) done(fail(away));
+  auto queries = std::move(queries_);
+  queries_.clear();
+  for (auto& [origin, done] : queries) done(fail(away));
+  auto withdrawals = std::move(withdrawals_);
+  withdrawals_.clear();
+  for (auto& done : withdrawals) done(fail(away));
+  close_link();
+  if (auto attachment = std::move(attachment_)) {
+    attachment_.reset();
+    --shared_.probe.attached;
+    attachment->detached(reason);
+  }
+  in_grace_ = false;
+  grace_.cancel();
+  gone_();
+}
+
+void Strand::maybe_leave() {
+  if (leaving_ || busy_ || attachment_ || in_grace_ || !state_) return;
+  if (!inputs_.empty() || !batch_.empty() || !opening_.empty() || !sends_.empty()) return;
+  if (!queries_.empty() || !withdrawals_.empty()) return;
+  leaving_ = true;
+  deadline_.cancel();
+  flush_.cancel();
+  reconnect_.cancel();
+  retry_.cancel();
+  gone_();
+}
+
+UserInfo Strand::info() const {
+  return {true,
+          attachment_ != nullptr,
+          link_state_,
+          std::max(state_->account.acked_event, state_->now.provider_ack),
+          state_->account.next_event - 1,
+          state_->profile.identity.keys.pub};
+}
+
+// ---- the link ----
+
+void Strand::open_link() {
+  if (link_ || leaving_ || events_full_ || (!attachment_ && !in_grace_)) return;
+  if (token_.empty()) return want_token();
+  auto payload = whatsapp::login_payload(
+      shared_.dialects.at(name_.tenant),
+      {std::exchange(token_, {}), client_address_, state_->profile.read_receipts});
+  ++link_number_;
+  link_state_ = LinkState::kConnecting;
+  if (attachment_) attachment_->link_state(link_state_, "");
+  reading_paused_ = false;
+  link_ = link::Link::open(context_.loop, shared_.link, shared_.clock, shared_.link_probe,
+                           state_->profile.noise, std::move(payload), *this);
+}
+
+void Strand::close_link() {
+  reconnect_.cancel();
+  token_.clear();
+  if (auto link = std::exchange(link_, nullptr)) {
+    link->close();
+    push(LinkDown{});
+  }
+  link_state_ = LinkState::kDown;
+}
+
+void Strand::link_up() { push(LinkUp{link_number_}); }
+
+// Logged in is not enough: messages go both ways once our keys are there and the queue flows.
+void Strand::tell_when_up() {
+  bool ready = state_->now.setup == Setup::kActive && state_->now.link == link_number_;
+  if (!link_ || link_state_ != LinkState::kConnecting || !ready) return;
+  link_state_ = LinkState::kUp;
+  if (attachment_) attachment_->link_state(link_state_, "");
+}
+
+void Strand::link_stanza(stanza::Node node) {
+  reconnects_ = 0;  // it works: it logged in, and WhatsApp talks to us
+  if (auto input = read_stanza(std::move(node))) push(*std::move(input));
+  watch_bounds();
+}
+
+void Strand::link_down(link::Down why) {
+  if (!link_) return;  // closed by ourselves
+  link_.reset();
+  push(LinkDown{});
+  link_state_ = LinkState::kDown;
+  log(Level::kInfo, "user", "link_down",
+      {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user))),
+       field("for_good", why.for_good)});
+  if (attachment_) attachment_->link_state(link_state_, why.reason);
+  if (why.reason == "REPLACED") return end_attachment(DetachReason::kReplaced);
+  if (why.for_good) return end_attachment(DetachReason::kLoggedOut);
+  schedule_reconnect();
+}
+
+void Strand::schedule_reconnect() {
+  if (!attachment_ && !in_grace_) return;
+  reconnect_.after(
+      backoff(shared_.limits.reconnect_first, shared_.limits.reconnect_most, reconnects_++),
+      [this] { open_link(); });
+}
+
+// A token opens one link. Whoever has the client at hand has to give the next.
+void Strand::want_token() {
+  ++shared_.probe.tokens_wanted;
+  if (attachment_) attachment_->token_wanted();
+  reconnect_.after(shared_.limits.token_timeout, [this] { schedule_reconnect(); });
+}
+
+void Strand::give_token(AttachmentId id, std::string token) {
+  if (opening())
+    return when_open([this, id, token = std::move(token)](const Result<void>& ok) mutable {
+      if (ok) give_token(id, std::move(token));
+    });
+  if (id != attachment_id_ || !attachment_) return;
+  token_ = std::move(token);
+  if (!link_) open_link();
+}
+
+// Law 7: what is queued here is bounded; above that WhatsApp is made to wait.
+void Strand::watch_bounds() {
+  if (link_) {
+    bool full = input_bytes_ > kPauseReadingBytes || inputs_.size() > kPauseReadingInputs;
+    bool low = input_bytes_ < kPauseReadingBytes / 2 && inputs_.size() < kPauseReadingInputs / 2;
+    if (full != reading_paused_ && (full || low)) {
+      reading_paused_ = full;
+      link_->pause_reading(full);
+    }
+  }
+  if (!state_ || leaving_) return;
+  auto acked = std::max(state_->account.acked_event, state_->now.provider_ack);
+  auto pending = static_cast<std::size_t>(state_->account.next_event - 1 - acked);
+  if (!events_full_ && pending > shared_.limits.events_pending) {
+    events_full_ = true;
+    close_link();
+    if (attachment_) attachment_->link_state(LinkState::kDown, "EVENTS_FULL");
+  } else if (events_full_ && pending < shared_.limits.events_pending / 2) {
+    events_full_ = false;
+    open_link();
+  }
+}
+
+}  // namespace gw::user

@@ -1,0 +1,46 @@
+#include "whatsapp/dialect.h"
+
+#include "whatsapp/handshake.pb.h"
+
+namespace gw::whatsapp {
+
+Bytes login_payload(const Dialect& dialect, const Login& login) {
+  ::whatsapp::ClientPayload p;
+  p.set_passive(true);  // the queue waits until the keys are in order
+  p.set_pull(true);
+  p.set_connect_type(1);    // WIFI_UNKNOWN
+  p.set_connect_reason(1);  // USER_ACTIVATED
+  p.set_product(::whatsapp::ClientPayload::INTEROP);
+  auto* data = p.mutable_interop_data();
+  data->set_account_id(dialect.integrator);
+  data->set_token(login.token);
+  data->set_enable_read_receipts(login.read_receipts);
+  p.set_client_address(login.client_address);
+  Bytes out(p.ByteSizeLong());
+  p.SerializeToArray(out.data(), static_cast<int>(out.size()));
+  return out;
+}
+
+stanza::Jid own_address(const Dialect& dialect, std::string_view user_id) {
+  return stanza::Jid::interop(dialect.integrator, user_id);
+}
+
+stanza::Node opt_in_query() { return stanza::Node("interop"); }
+
+bool opted_in(const stanza::Node& usync_user) {
+  const auto* answer = usync_user.child("interop");
+  return answer != nullptr && answer->attr_is("opted_in", "true");
+}
+
+message::Reason refusal(std::int64_t ack_error) {
+  switch (ack_error) {
+    case 403:
+      return message::Reason::kContactNotOptedIn;
+    case 404:
+      return message::Reason::kContactUnknown;
+    default:
+      return message::Reason::kRefused;
+  }
+}
+
+}  // namespace gw::whatsapp

@@ -1,0 +1,211 @@
+// What WhatsApp's side may do to a link: damage, silence, ends of every kind. Nothing is lost and
+// nothing comes twice, and other users' links live on.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { expectProblem } from './lib/errors.mjs';
+import { Rig, eventually } from './lib/rig.mjs';
+
+let rig, provider, bystander, bystanderPhone;
+before(async () => {
+  rig = await Rig.start();
+  provider = rig.provider;
+  bystander = await rig.user('bystander');
+  bystanderPhone = await rig.phone();
+});
+after(() => rig?.stop());
+
+const at = (user) => `7-${user}`;
+const fault = (kind, user, more = {}) => rig.sim.addFault({ kind, target: at(user), ...more });
+
+// Reasons of the DOWNs of this user from now on; until(reason) waits for one and the link after it.
+function watch(user) {
+  const from = provider.frames.length;
+  const downs = () => provider.frames.slice(from).map((f) => f.linkStatus)
+    .filter((s) => s?.userId === user && s.state === 'LINK_STATE_DOWN').map((s) => s.reason);
+  const wanted = () => provider.frames.slice(from).some((f) => f.tokenWanted?.userId === user);
+  return {
+    downs,
+    async comesBack(reason) {
+      await provider.until(() => downs().includes(reason), reason).catch((error) => {
+        throw new Error(`${error.message}; there were: ${downs()}`);
+      });
+      await provider.until(() => provider.user(user).link === 'UP', 'link up');
+      assert.ok(wanted(), 'a fresh token was asked for');
+    },
+  };
+}
+
+async function othersLive() {
+  await rig.works(bystander, bystanderPhone);
+  assert.equal((await rig.interop(bystander)).devices[0].logins, 1);
+}
+
+// From a phone to the user, told once and in order.
+async function inbound(user, phone, count = 1) {
+  const before = provider.received(user).length;
+  const texts = Array.from({ length: count }, () => rig.text('inbound'));
+  for (const text of texts) await rig.sim.send(phone.number, { integrator: 7, user }, text);
+  return async () => {
+    await provider.until(() => provider.received(user).length >= before + count, 'inbound texts');
+    assert.deepEqual(provider.received(user).slice(before).map((m) => m.content.text.body), texts);
+  };
+}
+
+for (const tag of ['ack', 'message', 'iq']) {
+  test(`a flipped bit in a frame from WhatsApp (${tag})`, async () => {
+    const phone = await rig.phone();
+    const user = await rig.user('bit');
+    await rig.works(user, phone);
+    const link = watch(user);
+    await fault('corrupt', user, { direction: 'to_client', tag, seed: 7 });
+    const sent = await rig.send(user, tag === 'iq' ? await rig.phone() : phone);
+    const told = await inbound(user, phone, 2);
+    await link.comesBack('BAD_FRAME');
+    assert.deepEqual(link.downs(), ['BAD_FRAME']);
+    await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+    await told();
+    await rig.works(user, phone);
+    await othersLive();
+  });
+}
+
+test('a flipped bit in a frame to WhatsApp', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('outbit');
+  await rig.works(user, phone);
+  const link = watch(user);
+  await fault('corrupt', user, { direction: 'from_client', seed: 7 });
+  const sent = await rig.send(user, phone);
+  await link.comesBack('CONNECTION_LOST');
+  await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('a connection that is cut in the middle', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('cut');
+  await rig.works(user, phone);
+  const link = watch(user);
+  for (let i = 0; i < 20; i++) await rig.send(user, phone);
+  const told = await inbound(user, phone, 5);
+  await fault('close', user);
+  for (let i = 0; i < 5; i++) await rig.send(user, phone);
+  await link.comesBack('CONNECTION_LOST');
+  await told();
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('a login that another one replaces: Detached REPLACED, and a new attach', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('replaced');
+  await rig.works(user, phone);
+  await fault('replace', user);
+  const detached = await provider.until(() => provider.user(user).detached, 'Detached');
+  assert.equal(detached.reason, 'DETACH_REASON_REPLACED');
+  assert.equal(provider.user(user).linkReason, 'REPLACED');
+  const { error } = await provider.send(user, rig.nextId(), phone.e164, rig.text('never'));
+  expectProblem(error, 'NO_CLIENT', /attach/);
+  await provider.attachAndWait(user);
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('an ack that never comes: the same bytes on the next link, and SENT', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('ackless');
+  await rig.works(user, phone);
+  await fault('swallow_ack', user);
+  const sent = await rig.send(user, phone);
+  await rig.arrived(phone);
+  assert.deepEqual(provider.states(user, sent.id), []);
+  const { repeats_dropped: before } = await rig.sim.stats();
+  const link = watch(user);
+  await fault('close', user);
+  await link.comesBack('CONNECTION_LOST');
+  await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+  assert.equal((await rig.sim.stats()).repeats_dropped, before + 1);
+  await rig.works(user, phone);
+});
+
+test('a message that WhatsApp refuses', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('refused');
+  await fault('nack', user);
+  const [id, text] = [rig.nextId(), rig.text('never')];
+  assert.ok((await provider.send(user, id, phone.e164, text)).accepted);
+  await provider.until(() => provider.states(user, id).length > 0, 'its end');
+  assert.deepEqual(provider.states(user, id), ['REJECTED']);
+  const status = provider.user(user).events.findLast((e) => e.messageStatus).messageStatus;
+  assert.equal(status.reason, 'REJECT_REASON_REFUSED');
+  await rig.works(user, phone);
+});
+
+test('the same stanza twice is one event', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('double');
+  await rig.works(user, phone);
+  await fault('duplicate', user, { direction: 'to_client', tag: 'message' });
+  await (await inbound(user, phone))();
+  await (await inbound(user, phone, 2))();
+  // And once more on the next link, when its receipt got lost.
+  const emptied = () => eventually(async () => (await rig.interop(user)).queued === 0, 'an empty mailbox');
+  await emptied();
+  await fault('drop', user, { direction: 'from_client', tag: 'receipt' });
+  await (await inbound(user, phone))();
+  await eventually(async () => (await rig.sim.api('GET', '/faults')).length === 0, 'a lost receipt');
+  const link = watch(user);
+  await fault('close', user);
+  await link.comesBack('CONNECTION_LOST');
+  await (await inbound(user, phone))();
+  await emptied();
+  await rig.works(user, phone);
+});
+
+test('a login that is refused for a while', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('later');
+  for (const [code, reason] of [[401, 'TOKEN_REFUSED'], [402, 'TEMPORARILY_BANNED'], [500, 'SERVER_UNAVAILABLE'],
+    [503, 'SERVER_UNAVAILABLE'], [499, 'LOGIN_REFUSED']]) {
+    const link = watch(user);
+    await fault('refuse_login', user, { code });
+    await fault('close', user);
+    await link.comesBack(reason);
+    assert.deepEqual(link.downs(), ['CONNECTION_LOST', reason]);
+  }
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('a login that is refused for good, and a session that WhatsApp ends', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('ended');
+  for (const [kind, code, reason] of [['refuse_login', 403, 'LOCKED'], ['refuse_login', 405, 'CLIENT_OUTDATED'],
+    ['refuse_login', 406, 'BANNED'], ['stream_error', 401, 'LOGGED_OUT']]) {
+    const link = watch(user);
+    await fault(kind, user, { code });
+    if (kind === 'refuse_login') await fault('close', user);
+    const detached = await provider.until(() => provider.user(user).detached, reason);
+    assert.equal(detached.reason, 'DETACH_REASON_LOGGED_OUT');
+    assert.equal(link.downs().at(-1), reason);
+    await provider.attachAndWait(user);
+  }
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('streams that WhatsApp ends', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('stream');
+  for (const [code, reason] of [[503, 'SERVER_GOING_AWAY'], [515, 'RESTART_REQUIRED'], [500, 'STREAM_ERROR']]) {
+    const link = watch(user);
+    await rig.send(user, phone);
+    await fault('stream_error', user, { code });
+    await link.comesBack(reason);
+  }
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('neither log nor metrics name anybody', () => rig.checkNothingTold());
