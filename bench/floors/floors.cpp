@@ -1,0 +1,27 @@
+#include "floors/floors.h"
+
+#include "floors/commit.h"
+#include "floors/frames.h"
+#include "floors/ratchet.h"
+
+namespace gw::bench {
+namespace {
+
+// Octets of stanzas beside the one that carries the text.
+constexpr std::size_t kAck = 60, kReceipt = 70;
+
+std::size_t stanza(std::size_t text_size) { return text_size + 200; }
+
+}  // namespace
+
+Floor outbound_floor(const std::string& folder, std::size_t text_size) {
+  return {ratchet_floor(text_size).encrypt_us, outbound_commit_us(folder + "/floor.db", text_size),
+          frames_us({stanza(text_size), kAck, kReceipt, kAck})};
+}
+
+Floor inbound_floor(const std::string& folder, std::size_t text_size) {
+  return {ratchet_floor(text_size).decrypt_us, inbound_commit_us(folder + "/floor.db", text_size),
+          frames_us({stanza(text_size), kReceipt})};
+}
+
+}  // namespace gw::bench
