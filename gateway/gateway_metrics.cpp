@@ -32,6 +32,8 @@ void register_store_metrics(Metrics& m, const store::StoreProbe& p) {
   m.counter("interop_gateway_store_unknown_outcomes_total",
             "Commits whose outcome was unknown and had to be asked for again.", {},
             read(p.unknown_outcomes));
+  m.counter("interop_gateway_store_damaged_rows_total",
+            "Rows that did not open and were taken for missing.", {}, read(p.damaged_rows));
   m.counter("interop_gateway_store_reads_total", "Named reads.", {}, read(p.reads));
   m.counter("interop_gateway_store_commit_seconds_total", "Time spent in commits.", {},
             read(p.commit_us, 1e-6));
@@ -57,8 +59,10 @@ void register_link_metrics(Metrics& m, const link::LinkProbe& p) {
   direction("interop_gateway_link_frames_total", "Noise frames.", p.frames_in, p.frames_out);
   direction("interop_gateway_link_bytes_total", "Octets on the wire.", p.bytes_in, p.bytes_out);
   m.counter("interop_gateway_link_bad_frames_total",
-            "Frames that did not authenticate or decode; each closed its link.", {},
-            read(p.bad_frames));
+            "Frames that did not authenticate; each closed its link.", {}, read(p.bad_frames));
+  m.counter("interop_gateway_link_bad_stanzas_total",
+            "Stanzas that did not decode and were left in WhatsApp's queue.", {},
+            read(p.bad_stanzas));
   m.counter("interop_gateway_link_silent_total", "Links closed because WhatsApp fell silent.", {},
             read(p.keepalives_lost));
   m.counter("interop_gateway_link_requests_total", "Requests sent to WhatsApp.", {},

@@ -40,6 +40,7 @@ Backend::Backend(Scene& scene)
   write(hello);
   v1::ConnectResponse welcome;
   if (!stream_->Read(&welcome) || !welcome.has_welcome()) throw std::runtime_error("no Welcome");
+  submit_window_ = welcome.welcome().submit_window();
   reader_ = std::thread([this] { read(); });
 }
 
@@ -106,12 +107,17 @@ void Backend::submit(const Load& load, std::size_t count, SteadyClock::time_poin
   write(frame);
 }
 
+// Within the load's own window, and within what the stream may have without a result.
+bool Backend::room(std::uint64_t count, std::size_t window) const {
+  return sent_ - delivered_ + count <= window && sent_ - results_ + count <= submit_window_;
+}
+
 std::uint64_t Backend::send_closed(const Load& load, std::chrono::milliseconds time,
                                    std::size_t window) {
   const std::uint64_t before = sent_;
   const auto end = SteadyClock::now() + time;
   while (SteadyClock::now() < end) {
-    await([&] { return sent_ - delivered_ + kFrame <= window; }, "messages delivered");
+    await([&] { return room(kFrame, window); }, "messages delivered");
     submit(load, kFrame, {});
   }
   await([&] { return delivered_ >= sent_; }, "messages delivered");
@@ -121,7 +127,7 @@ std::uint64_t Backend::send_closed(const Load& load, std::chrono::milliseconds t
 std::uint64_t Backend::send_count(const Load& load, std::uint64_t count, std::size_t window) {
   for (std::uint64_t left = count; left > 0;) {
     const auto frame = std::min<std::uint64_t>(left, kFrame);
-    await([&] { return sent_ - delivered_ + frame <= window; }, "messages delivered");
+    await([&] { return room(frame, window); }, "messages delivered");
     submit(load, frame, {});
     left -= frame;
   }

@@ -69,6 +69,7 @@ class Backend {
   void read();
   void take(const v1::ConnectResponse& frame);
   void take_event(const v1::Event& event);
+  bool room(std::uint64_t count, std::size_t window) const;
   void submit(const Load& load, std::size_t count, SteadyClock::time_point due);
   void acknowledge(bool all);
   // Until `done`; acknowledges meanwhile. Throws when nothing moves for 20 s.
@@ -92,6 +93,7 @@ class Backend {
 
   std::size_t next_user_ = 0;
   std::uint64_t sent_ = 0;
+  std::uint64_t submit_window_ = 0;
   std::uint64_t first_timed_ = 0;
   std::vector<std::unique_ptr<Sent>> timed_;
   std::atomic<std::uint64_t> results_{0}, delivered_{0}, received_{0}, up_{0}, moved_{0};

@@ -135,10 +135,11 @@ class Run {
       std::fflush(stdout);
       // After the other direction's messages each ratchet turns once: not what is measured here.
       backend_->send_count(load(), kUsers, kWindow);
-      out.push_back(measure(outbound_floor(scene_->folder(), kText),
+      out.push_back(measure(outbound_floor(scene_->file("gateway.db"), kText),
                             [&] { return backend_->send_closed(load(), phase_, kWindow); }));
       flood(1);
-      in.push_back(measure(inbound_floor(scene_->folder(), kText), [&] { return flood(each); }));
+      in.push_back(
+          measure(inbound_floor(scene_->file("gateway.db"), kText), [&] { return flood(each); }));
       // As long as the outbound phase, from the second round on.
       each = std::max<std::uint64_t>(
           2, static_cast<std::uint64_t>(in.back().per_second * phase_.count() / 1000 / kUsers));

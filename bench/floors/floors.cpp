@@ -14,13 +14,13 @@ std::size_t stanza(std::size_t text_size) { return text_size + 200; }
 
 }  // namespace
 
-Floor outbound_floor(const std::string& folder, std::size_t text_size) {
-  return {ratchet_floor(text_size).encrypt_us, outbound_commit_us(folder + "/floor.db", text_size),
+Floor outbound_floor(const std::string& database, std::size_t text_size) {
+  return {ratchet_floor(text_size).encrypt_us, outbound_commit_us(database, database + ".floor"),
           frames_us({stanza(text_size), kAck, kReceipt, kAck})};
 }
 
-Floor inbound_floor(const std::string& folder, std::size_t text_size) {
-  return {ratchet_floor(text_size).decrypt_us, inbound_commit_us(folder + "/floor.db", text_size),
+Floor inbound_floor(const std::string& database, std::size_t text_size) {
+  return {ratchet_floor(text_size).decrypt_us, inbound_commit_us(database, database + ".floor"),
           frames_us({stanza(text_size), kReceipt})};
 }
 

@@ -18,9 +18,9 @@ struct Floor {
 
 // A text of `text_size` octets out: encrypted; account, ratchet and message written, then settled
 // with its events SENT and DELIVERED; stanza and receipt's ack out, ack and receipt in.
-// `folder` holds the database meanwhile and should be on the disk that the gateway would use.
-Floor outbound_floor(const std::string& folder, std::size_t text_size);
+// The rows go into a copy of the gateway's database, made in its folder for the time.
+Floor outbound_floor(const std::string& database, std::size_t text_size);
 // The same in: decrypted; account, ratchet, received id and event written; stanza in, receipt out.
-Floor inbound_floor(const std::string& folder, std::size_t text_size);
+Floor inbound_floor(const std::string& database, std::size_t text_size);
 
 }  // namespace gw::bench

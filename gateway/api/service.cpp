@@ -217,6 +217,7 @@ grpc::ServerUnaryReactor* Service::ListUsersWithPendingEvents(Server* server, co
                     Call& to, const std::vector<user::Users::Pending>& users) {
                   v1::ListUsersWithPendingEventsResponse out;
                   for (const auto& user : users) {
+                    if (user.user_id.empty()) continue;  // its row is damaged
                     auto* one = out.add_users();
                     one->set_user_id(identity->to_native(user.user_id));
                     one->set_acked_seq(static_cast<std::uint64_t>(user.acked_event));

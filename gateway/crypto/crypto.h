@@ -52,6 +52,7 @@ Block16 aes128_decrypt_block(const Block16& key, const Block16& block);
 struct KeyPair {
   Key32 secret{};
   Key32 pub{};
+  ~KeyPair() { wipe(secret); }
 };
 KeyPair generate_key_pair();
 Key32 public_key(const Key32& secret);

@@ -22,7 +22,8 @@ namespace gw::link {
 // Counted over all links of a process; read by telemetry.
 struct LinkProbe {
   std::atomic<std::uint64_t> opened{0}, up{0}, closed{0}, frames_in{0}, frames_out{0}, bytes_in{0},
-      bytes_out{0}, bad_frames{0}, keepalives_lost{0}, requests{0}, requests_timed_out{0};
+      bytes_out{0}, bad_frames{0}, bad_stanzas{0}, keepalives_lost{0}, requests{0},
+      requests_timed_out{0};
   std::atomic<std::int64_t> open_now{0}, up_now{0};
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/loop.h"
 
+#include <boost/asio/post.hpp>
 #include <pthread.h>
 
 namespace gw::runtime {
@@ -12,6 +13,29 @@ Loop::Loop(std::string thread_name) : work_(io_.get_executor()) {
 }
 
 Loop::~Loop() { stop(); }
+
+void Loop::add(std::unique_ptr<Posted> work) {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    wake = posted_.empty();
+    posted_.push_back(std::move(work));
+  }
+  if (wake) boost::asio::post(io_, [this] { run_posted(); });
+}
+
+// What is posted meanwhile comes after what sockets and timers have to say.
+void Loop::run_posted() {
+  std::vector<std::unique_ptr<Posted>> now;
+  {
+    std::lock_guard lock(mutex_);
+    now.swap(posted_);
+  }
+  for (auto& work : now) {
+    work->run();
+    work.reset();
+  }
+}
 
 void Loop::stop() {
   work_.reset();

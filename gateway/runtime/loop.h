@@ -6,11 +6,13 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,16 +27,32 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   boost::asio::io_context& io() { return io_; }
-  // From any thread; runs later on the loop's thread, in order of posting from one thread.
+  // From any thread; runs later on the loop's thread, in order of posting. What is posted while the
+  // loop is busy shares one wake-up.
   template <class F>
   void post(F&& work) {
-    boost::asio::post(io_, std::forward<F>(work));
+    add(std::make_unique<Work<std::decay_t<F>>>(std::forward<F>(work)));
   }
   bool on_loop() const { return std::this_thread::get_id() == thread_.get_id(); }
   // Ends the thread after the handler that runs now; what is still queued is dropped.
   void stop();
 
  private:
+  struct Posted {
+    virtual ~Posted() = default;
+    virtual void run() = 0;
+  };
+  template <class F>
+  struct Work final : Posted {
+    explicit Work(F w) : work(std::move(w)) {}
+    void run() override { work(); }
+    F work;
+  };
+  void add(std::unique_ptr<Posted> work);
+  void run_posted();
+
+  std::mutex mutex_;  // guards posted_
+  std::vector<std::unique_ptr<Posted>> posted_;
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::thread thread_;

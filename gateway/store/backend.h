@@ -82,9 +82,9 @@ class Backend {
   virtual Result<std::vector<PendingUser>> pending_users(TenantId tenant, std::int64_t after,
                                                          std::size_t limit) = 0;
   // Enlisted users of any tenant with a WAITING message created before `waiting` or a READY one
-  // created before `ready`, at most `limit`.
+  // created before `ready`, uid > after, by uid, at most `limit`.
   virtual Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                         std::size_t limit) = 0;
+                                                         std::int64_t after, std::size_t limit) = 0;
 };
 
 struct SqliteOptions {

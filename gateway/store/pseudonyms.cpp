@@ -89,24 +89,27 @@ std::string Pseudonyms::log_name(UserRef user) const {
   return to_hex(ByteView(tag).first(8));
 }
 
+MessageIds Pseudonyms::message_ids(UserRef user) const {
+  return {id_, crypto::tag16(check_, encode(user))};
+}
+
 // check of the user (4) | order (6) | random (6), as one block of AES-128.
-std::string Pseudonyms::message_id(UserRef user, Order order) const {
-  Bytes plain = to_bytes(ByteView(crypto::tag16(check_, encode(user))).first(4));
+std::string MessageIds::message_id(Order order) const {
+  Bytes plain = to_bytes(ByteView(check_).first(4));
   put_be<6>(plain, static_cast<std::uint64_t>(order));
   crypto::Block16 block{};
   std::copy(plain.begin(), plain.end(), block.begin());
   crypto::random_bytes(std::span(block).subspan(10));
-  return to_hex_upper(crypto::aes128_encrypt_block(id_, block));
+  return to_hex_upper(crypto::aes128_encrypt_block(key_, block));
 }
 
-Order Pseudonyms::order_of(UserRef user, std::string_view message_id) const {
+Order MessageIds::order_of(std::string_view message_id) const {
   auto bytes = message_id.size() == 32 ? from_hex(message_id) : std::nullopt;
   if (!bytes || to_hex_upper(*bytes) != message_id) return 0;
   crypto::Block16 block{};
   std::copy(bytes->begin(), bytes->end(), block.begin());
-  block = crypto::aes128_decrypt_block(id_, block);
-  auto check = crypto::tag16(check_, encode(user));
-  if (!crypto::equal_constant_time(ByteView(block).first(4), ByteView(check).first(4))) return 0;
+  block = crypto::aes128_decrypt_block(key_, block);
+  if (!crypto::equal_constant_time(ByteView(block).first(4), ByteView(check_).first(4))) return 0;
   auto order = static_cast<Order>(get_be<6>(ByteView(block).subspan(4)));
   return order <= kMostOrders ? order : 0;
 }

@@ -75,6 +75,7 @@ struct Received {
   Tag cipher_hash{};  // pseudonym of the ciphertext
   EventSeq seq = 0;   // the event it became
   WallTime at;
+  bool known = false;  // in a change set: the row is there already, replace what it says
 };
 
 // One step's changes: applied whole or not at all, as a compare-and-set on (term, version).

@@ -223,12 +223,19 @@ Result<void> Sealer::open(UserRef user, MessageRow& row, Version newest) {
   GW_TRY(open_blob(Place(RowKind::kContent, user, 0).with(row.order), row.content, newest));
   return open_blob(Place(RowKind::kStanza, user, 0).with(row.order), row.stanza, newest);
 }
-Result<void> Sealer::open(UserRef user, Conversation& row) {
-  GW_TRY(open_blob(Place(RowKind::kContact, user, 0).with(row.contact), row.blob, -1));
+Result<std::size_t> Sealer::open(UserRef user, Conversation& row) {
+  std::size_t damaged = 0;
+  auto open = [&](const Place& place, Bytes& blob) -> Result<void> {
+    auto opened = open_blob(place, blob, -1);
+    if (opened || opened.error().kind != ErrorKind::kCorrupt) return opened;
+    ++damaged;
+    blob.clear();
+    return {};
+  };
+  GW_TRY(open(Place(RowKind::kContact, user, 0).with(row.contact), row.blob));
   for (auto& r : row.ratchets)
-    GW_TRY(
-        open_blob(Place(RowKind::kRatchet, user, 0).with(r.contact).with(r.device), r.record, -1));
-  return {};
+    GW_TRY(open(Place(RowKind::kRatchet, user, 0).with(r.contact).with(r.device), r.record));
+  return damaged;
 }
 Result<void> Sealer::open(UserRef user, EventRow& row) {
   return open_blob(Place(RowKind::kEvent, user, 0).with(row.seq), row.payload, -1);

@@ -62,7 +62,8 @@ class Sealer {
   Result<void> open_profile(UserRef user, Bytes& blob, Version newest);
   Result<void> open(UserRef user, PrekeyBatch& row, Version newest);
   Result<void> open(UserRef user, MessageRow& row, Version newest);
-  Result<void> open(UserRef user, Conversation& row);
+  // Blobs that are damaged become empty; says how many.
+  Result<std::size_t> open(UserRef user, Conversation& row);
   Result<void> open(UserRef user, EventRow& row);
 
  private:

@@ -121,7 +121,10 @@ class StoreImpl final : public Store {
     read(std::move(done),
          [this, user, contacts = std::move(contacts)]() -> Result<std::vector<Conversation>> {
            GW_ASSIGN(auto rows, backend_->load_conversations(user, contacts));
-           for (auto& row : rows) GW_TRY(sealer_.open(user, row));
+           for (auto& row : rows) {
+             GW_ASSIGN(auto damaged, sealer_.open(user, row));
+             probe_.damaged_rows += damaged;
+           }
            return rows;
          });
   }
@@ -155,18 +158,19 @@ class StoreImpl final : public Store {
                      Done<std::vector<PendingUser>> done) override {
     read(std::move(done), [this, tenant, after, limit]() -> Result<std::vector<PendingUser>> {
       GW_ASSIGN(auto rows, backend_->pending_users(tenant, after, limit));
-      for (auto& row : rows) GW_TRY(sealer_.open_profile(row.user, row.profile, -1));
+      for (auto& row : rows) GW_TRY(open_or_empty(row));
       return rows;
     });
   }
 
-  void overdue_users(WallTime waiting, WallTime ready, std::size_t limit,
+  void overdue_users(WallTime waiting, WallTime ready, std::int64_t after, std::size_t limit,
                      Done<std::vector<PendingUser>> done) override {
-    read(std::move(done), [this, waiting, ready, limit]() -> Result<std::vector<PendingUser>> {
-      GW_ASSIGN(auto rows, backend_->overdue_users(waiting, ready, limit));
-      for (auto& row : rows) GW_TRY(sealer_.open_profile(row.user, row.profile, -1));
-      return rows;
-    });
+    read(std::move(done),
+         [this, waiting, ready, after, limit]() -> Result<std::vector<PendingUser>> {
+           GW_ASSIGN(auto rows, backend_->overdue_users(waiting, ready, after, limit));
+           for (auto& row : rows) GW_TRY(open_or_empty(row));
+           return rows;
+         });
   }
 
   void close() override {
@@ -187,6 +191,15 @@ class StoreImpl final : public Store {
     if (rows)
       for (auto& row : *rows) GW_TRY(sealer_.open(user, row, -1));
     return rows;
+  }
+
+  // One damaged row must not hide all the others.
+  Result<void> open_or_empty(PendingUser& row) {
+    auto opened = sealer_.open_profile(row.user, row.profile, -1);
+    if (opened || opened.error().kind != ErrorKind::kCorrupt) return opened;
+    probe_.damaged_rows++;
+    row.profile.clear();
+    return {};
   }
 
   template <class T, class F>

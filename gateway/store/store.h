@@ -15,6 +15,22 @@
 
 namespace gw::store {
 
+// One user's message ids for the wire: 32 upper-case hex digits, unguessable, from which the order
+// can be read. Immutable.
+class MessageIds {
+ public:
+  // Two calls give two ids. Never ask twice for one message: the id lives in its row.
+  std::string message_id(Order order) const;
+  // 0: not an id of this user's.
+  Order order_of(std::string_view message_id) const;
+
+ private:
+  friend class Pseudonyms;
+  MessageIds(const crypto::Block16& key, const Tag& check) : key_(key), check_(check) {}
+  crypto::Block16 key_;
+  Tag check_;  // its first four octets tell the user's ids from others'
+};
+
 // Keys of the deployment that outlive a process, kept wrapped under the key-encryption key.
 // Pseudonyms and message ids stay the same when the key-encryption key is renewed.
 class Pseudonyms {
@@ -28,11 +44,7 @@ class Pseudonyms {
   Tag ciphertext(UserRef user, ByteView ciphertext) const;
   // 16 hex digits that stand for the user in logs.
   std::string log_name(UserRef user) const;
-  // An id for the wire: 32 upper-case hex digits, unguessable, from which the order can be read.
-  // Two calls give two ids. Never ask twice for one message: the id lives in its row.
-  std::string message_id(UserRef user, Order order) const;
-  // 0: not an id of this user's.
-  Order order_of(UserRef user, std::string_view message_id) const;
+  MessageIds message_ids(UserRef user) const;
 
  private:
   crypto::Key32 contact_, user_, request_, body_, received_, cipher_, log_, check_;
@@ -50,7 +62,8 @@ struct StoreOptions {
 // Counted by the store, read by telemetry; all monotonic but the last two.
 struct StoreProbe {
   std::atomic<std::uint64_t> commits{0}, change_sets{0}, stale{0}, exists{0}, failed{0},
-      unknown_outcomes{0}, found_applied{0}, reads{0}, commit_us{0}, commit_cpu_us{0};
+      unknown_outcomes{0}, found_applied{0}, reads{0}, commit_us{0}, commit_cpu_us{0},
+      damaged_rows{0};
   std::atomic<std::uint64_t> pending{0}, pending_bytes{0};
 };
 
@@ -87,6 +100,8 @@ class Store {
 
   virtual void find_user(TenantId tenant, Tag user_tag, Done<std::optional<Account>> done) = 0;
   virtual void load(UserRef user, Done<std::optional<UserRows>> done) = 0;
+  // What does not open counts as not there (StoreProbe::damaged_rows): it is asked for and
+  // written anew, and the user's other conversations live on.
   virtual void load_conversations(UserRef user, std::vector<Tag> contacts,
                                   Done<std::vector<Conversation>> done) = 0;
   virtual void find_messages(UserRef user, std::vector<Tag> requests,
@@ -98,13 +113,15 @@ class Store {
   // Events with seq > after, in order, at most `limit` rows and about `max_bytes`.
   virtual void load_events(UserRef user, EventSeq after, std::size_t limit, std::size_t max_bytes,
                            Done<std::vector<EventRow>> done) = 0;
-  // Users of a tenant with events that are not acknowledged, uid > after, by uid.
+  // Users of a tenant with events that are not acknowledged, uid > after, by uid. A user whose
+  // profile does not open is in the list all the same, with an empty one.
   virtual void pending_users(TenantId tenant, std::int64_t after, std::size_t limit,
                              Done<std::vector<PendingUser>> done) = 0;
   // Users of any tenant with a WAITING message created before `waiting` or a READY one created
-  // before `ready`, at most `limit`: nobody may be attached who would end them.
-  virtual void overdue_users(WallTime waiting, WallTime ready, std::size_t limit,
-                             Done<std::vector<PendingUser>> done) = 0;
+  // before `ready`, uid > after, by uid, at most `limit`: nobody may be attached who would end
+  // them. Profiles as in pending_users.
+  virtual void overdue_users(WallTime waiting, WallTime ready, std::int64_t after,
+                             std::size_t limit, Done<std::vector<PendingUser>> done) = 0;
   // Forgets settled messages, acknowledged events and received ids older than `before`, at most
   // `limit` rows a table; says how many.
   virtual void sweep(WallTime before, std::size_t limit, Done<std::size_t> done) = 0;

@@ -23,6 +23,20 @@ bool parse(ByteView blob, M& m) {
   return m.ParseFromArray(blob.data(), static_cast<int>(blob.size()));
 }
 
+// Messages in between that hold private keys leave none behind.
+void wipe_string(std::string& secret) {
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(secret.data()), secret.size()});
+}
+void wipe_pair(pb::KeyPair* pair) { wipe_string(*pair->mutable_secret()); }
+void wipe_keys(pb::Profile& p) {
+  if (p.has_identity()) wipe_pair(p.mutable_identity());
+  if (p.has_noise()) wipe_pair(p.mutable_noise());
+  if (p.has_signed_prekey()) wipe_pair(p.mutable_signed_prekey()->mutable_keys());
+}
+void wipe_keys(pb::PrekeyBatch& p) {
+  for (auto& key : *p.mutable_prekeys()) wipe_pair(key.mutable_keys());
+}
+
 template <std::size_t N>
 bool copy_to(const std::string& from, std::array<std::uint8_t, N>& to) {
   if (from.size() != N) return false;
@@ -113,7 +127,9 @@ Bytes write_profile(const Profile& from) {
   p.set_next_prekey_id(from.next_prekey_id);
   p.set_uploaded(from.uploaded);
   p.set_read_receipts(from.read_receipts);
-  return bytes_of(p);
+  auto out = bytes_of(p);
+  wipe_keys(p);
+  return out;
 }
 
 Result<Profile> read_profile(ByteView blob) {
@@ -128,11 +144,26 @@ Result<Profile> read_profile(ByteView blob) {
   if (!p.has_identity()) return out;  // withdrawn: only the name is left
   out.signed_prekey.id = p.signed_prekey().id();
   out.signed_prekey_ms = p.signed_prekey().created_ms();
-  if (!get_pair(p.identity(), out.identity.keys) || !get_pair(p.noise(), out.noise) ||
-      !get_pair(p.signed_prekey().keys(), out.signed_prekey.keys) ||
-      !copy_to(p.signed_prekey().signature(), out.signed_prekey.signature))
-    return malformed();
+  bool ok = get_pair(p.identity(), out.identity.keys) && get_pair(p.noise(), out.noise) &&
+            get_pair(p.signed_prekey().keys(), out.signed_prekey.keys) &&
+            copy_to(p.signed_prekey().signature(), out.signed_prekey.signature);
+  wipe_keys(p);
+  if (!ok) return malformed();
   return out;
+}
+
+Result<std::string> profile_name(ByteView blob) {
+  pb::Profile p;
+  bool ok = parse(blob, p);
+  wipe_keys(p);
+  if (!ok) return malformed();
+  return std::move(*p.mutable_user_id());
+}
+
+Result<void> check_name(const store::Account& account, const Name& name) {
+  GW_ASSIGN(auto stored, profile_name(account.profile));
+  if (stored == name.user_id) return {};
+  return fail(ErrorKind::kCorrupt, "ROW_DAMAGED", "a user's row is not the one it should be");
 }
 
 Bytes write_prekeys(const PrekeyBatch& batch) {
@@ -143,19 +174,25 @@ Bytes write_prekeys(const PrekeyBatch& batch) {
     k->set_id(key.id);
     put_pair(key.keys, k->mutable_keys());
   }
-  return bytes_of(p);
+  auto out = bytes_of(p);
+  wipe_keys(p);
+  return out;
 }
 
 Result<PrekeyBatch> read_prekeys(std::uint32_t first_id, ByteView blob) {
   pb::PrekeyBatch p;
   if (!parse(blob, p)) return malformed();
   PrekeyBatch out{first_id, p.uploaded(), {}};
+  out.keys.reserve(static_cast<std::size_t>(p.prekeys_size()));
+  bool ok = true;
   for (const auto& k : p.prekeys()) {
     signal::PreKey key;
     key.id = k.id();
-    if (!get_pair(k.keys(), key.keys)) return malformed();
+    ok = ok && get_pair(k.keys(), key.keys);
     out.keys.push_back(key);
   }
+  wipe_keys(p);
+  if (!ok) return malformed();
   return out;
 }
 
@@ -169,6 +206,7 @@ Bytes write_peer(const Peer& peer) {
   for (const auto& device : peer.devices) {
     auto* d = p.add_devices();
     d->set_id(device.id);
+    d->set_renew(device.renew);
     if (device.identity) d->set_identity(device.identity->data(), device.identity->size());
   }
   return bytes_of(p);
@@ -181,6 +219,7 @@ Result<Peer> read_peer(ByteView blob) {
   for (const auto& d : p.devices()) {
     Device device;
     device.id = static_cast<std::uint16_t>(d.id());
+    device.renew = d.renew();
     if (!d.identity().empty() && !copy_to(d.identity(), device.identity.emplace()))
       return malformed();
     out.devices.push_back(device);

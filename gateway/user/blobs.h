@@ -5,11 +5,17 @@
 
 #include "message/message.h"
 #include "user/state.h"
+#include "user/users.h"
 
 namespace gw::user {
 
 Bytes write_profile(const Profile& profile);
 Result<Profile> read_profile(ByteView blob);
+// Its user id alone, without the keys.
+Result<std::string> profile_name(ByteView blob);
+// Whoever finds a row by a pseudonym holds it to the name that was asked for: the pseudonym itself
+// is bound to nothing. CORRUPT ROW_DAMAGED.
+Result<void> check_name(const store::Account& account, const Name& name);
 Bytes write_prekeys(const PrekeyBatch& batch);
 Result<PrekeyBatch> read_prekeys(std::uint32_t first_id, ByteView blob);
 Bytes write_peer(const Peer& peer);

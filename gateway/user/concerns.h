@@ -14,6 +14,7 @@ void resend_ready(Draft& d);               // the identical bytes, in order
 void advance(Draft& d, const Tag& named);  // what waits for this contact, as far as it goes
 void advance_all(Draft& d);
 void expire(Draft& d);
+void advance_held(Draft& d);  // what waited for room, when there is room again
 void reject_waiting(Draft& d, message::Reason reason);
 // What a repeated request is compared by.
 Tag body_mac(const Env& env, UserRef user, const message::Submit& submit);
@@ -33,6 +34,9 @@ void on_devices(Draft& d, const Tag& named, const Result<stanza::Node>& answer);
 void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer);
 void retry_lookups(Draft& d);
 void drop_lookups(Draft& d);  // the link went, and the answers with it
+void forget_left_out(Draft& d);
+// There is one, and it is with the identity that the device has now.
+bool usable_ratchet(const Conversation& peer, std::uint16_t device);
 Tag lid_tag(const Draft& d, const std::string& lid);
 
 // sessions.cpp: what Signal operations read and write
@@ -51,7 +55,8 @@ class PeerReader final : public signal::Reader {
 };
 // Takes over what an operation wrote; tells the provider of a changed identity.
 void take_writes(Draft& d, const Tag& peer, std::uint16_t device, signal::Writes writes);
-message::Contact name_of(const Peer& peer);  // as events name the contact
+void renewed(Draft& d, const Tag& peer, std::uint16_t device);  // its ratchet is a fresh one
+message::Contact name_of(const Peer& peer);                     // as events name the contact
 
 // inbound.cpp
 void on_inbound(Draft& d, const InboundInput& in, const Existing& existing);
@@ -69,6 +74,8 @@ void on_upload(Draft& d, const Result<stanza::Node>& answer);
 void on_active(Draft& d, const Result<stanza::Node>& answer);
 void on_notification(Draft& d, const NotificationInput& in);
 void retry_setup(Draft& d);
+// Whose devices or keys a notification is about; nullopt: nobody's.
+std::optional<message::Contact> notified_contact(const stanza::Node& node);
 
 void send(Draft& d, const stanza::Node& node);  // after the commit
 

@@ -27,15 +27,8 @@ void ask_devices(Draft& d, const message::Contact& contact, const Tag& named) {
 
 bool was_left_out(Draft& d, const Tag& peer, std::uint16_t device) {
   auto it = d.now().left_out.find({peer, device});
-  if (it == d.now().left_out.end()) return false;
-  if (unix_ms(d.env().wall) - it->second < d.env().limits.refusal_fresh.count()) return true;
-  d.now().left_out.erase(it);
-  return false;
-}
-
-bool has_ratchet(const Conversation& peer, std::uint16_t device) {
-  auto it = peer.ratchets.find(device);
-  return it != peer.ratchets.end() && !it->second.empty();
+  return it != d.now().left_out.end() &&
+         unix_ms(d.env().wall) - it->second < d.env().limits.refusal_fresh.count();
 }
 
 void ask_keys(Draft& d, const message::Contact& contact, const Tag& named, const std::string& lid,
@@ -50,6 +43,19 @@ void ask_keys(Draft& d, const message::Contact& contact, const Tag& named, const
 
 Error link_down() {
   return {ErrorKind::kRetryLater, "LINK_DOWN", "the user's link to WhatsApp is down", Millis{2000}};
+}
+
+// Takes the old ratchet's place; it stays in the record for what is still under way.
+void start_ratchet(Draft& d, const Tag& tag, const std::string& lid,
+                   const whatsapp::DeviceKeys& keys) {
+  auto id = keys.device.device;
+  if (!keys.bundle || keys.device.user != lid || !d.now().left_out.contains({tag, id})) return;
+  auto writes = d.env().engine.start(PeerReader(d, d.conversation(tag)), {lid, id}, *keys.bundle);
+  if (!writes) return;
+  take_writes(d, tag, id, *std::move(writes));
+  renewed(d, tag, id);
+  d.now().left_out.erase({tag, id});
+  ++d.counts.sessions_started;
 }
 
 void pause(Draft& d, const Tag& named, const Error& why) {
@@ -154,7 +160,7 @@ Resolved resolve(Draft& d, const message::Contact& contact, const Tag& named) {
   std::vector<std::uint16_t> missing;
   bool any = false;
   for (const auto& device : peer->devices) {
-    if (has_ratchet(conversation, device.id)) {
+    if (usable_ratchet(conversation, device.id)) {
       any = true;
     } else if (!was_left_out(d, tag, device.id)) {
       missing.push_back(device.id);
@@ -174,7 +180,10 @@ void on_query(Draft& d, const QueryInput& in) {
     return d.effects.query_replies.push_back({in.origin, info(d, in.contact, *peer)});
   if (d.now().setup != Setup::kActive)
     return d.effects.query_replies.push_back({in.origin, fail(link_down())});
-  if (!d.now().lookups.contains(named)) ask_devices(d, in.contact, named);
+  // One that is paused does not let somebody wait who asks now.
+  auto lookup = d.now().lookups.find(named);
+  if (lookup == d.now().lookups.end() || lookup->second.stage == Lookup::Stage::kPaused)
+    ask_devices(d, in.contact, named);
   d.now().lookups[named].queries.push_back(in.origin);
 }
 
@@ -212,18 +221,9 @@ void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer) {
     auto now_ms = unix_ms(d.env().wall);
     // Whoever is still without a ratchet afterwards was not answered, or not validly.
     for (const auto& device : peer->devices)
-      if (!has_ratchet(d.conversation(tag), device.id)) d.now().left_out[{tag, device.id}] = now_ms;
-    for (const auto& entry : *keys) {
-      auto id = entry.device.device;
-      if (!entry.bundle || entry.device.user != lid || !d.now().left_out.contains({tag, id}))
-        continue;
-      auto writes =
-          d.env().engine.start(PeerReader(d, d.conversation(tag)), {lid, id}, *entry.bundle);
-      if (!writes) continue;
-      take_writes(d, tag, id, *std::move(writes));
-      d.now().left_out.erase({tag, id});
-      ++d.counts.sessions_started;
-    }
+      if (!usable_ratchet(d.conversation(tag), device.id))
+        d.now().left_out[{tag, device.id}] = now_ms;
+    for (const auto& entry : *keys) start_ratchet(d, tag, lid, entry);
   }
   std::vector<std::uint64_t> queries = std::move(lookup.queries);
   peer = fresh_peer(d, lookup.contact, named, tag);
@@ -242,6 +242,20 @@ void retry_lookups(Draft& d) {
     d.now().lookups.erase(named);
     advance(d, named);
   }
+}
+
+bool usable_ratchet(const Conversation& peer, std::uint16_t device) {
+  auto it = peer.ratchets.find(device);
+  if (it == peer.ratchets.end() || it->second.empty()) return false;
+  const Device* known = peer.peer.device(device);
+  return known == nullptr || !known->renew;
+}
+
+void forget_left_out(Draft& d) {
+  auto now_ms = unix_ms(d.env().wall);
+  std::erase_if(d.now().left_out, [&](const auto& entry) {
+    return now_ms - entry.second >= d.env().limits.refusal_fresh.count();
+  });
 }
 
 void drop_lookups(Draft& d) {

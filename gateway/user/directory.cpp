@@ -44,7 +44,7 @@ struct Home {
   Home(Shared& shared, runtime::Loop& loop) : context{shared, loop, {}} {}
   LoopContext context;
   std::unordered_map<std::string, std::shared_ptr<Strand>> strands;
-  std::unordered_map<AttachmentId, std::weak_ptr<Strand>> attachments;
+  std::unordered_map<AttachmentId, std::weak_ptr<Strand>> attachments;  // those in force
   bool drained = false;
 };
 
@@ -68,35 +68,30 @@ class Directory final : public Users {
          if (draining_) return done(fail(draining()));
          auto strand = open_strand(home, key, request.name);
          home.attachments[id] = strand;
-         strand->attach(id, std::move(request),
-                        [&home, id, done = std::move(done)](Result<void> result) {
-                          if (!result) home.attachments.erase(id);
-                          done(std::move(result));
-                        });
+         strand->attach(id, std::move(request), std::move(done));
        });
     return id;
   }
 
   void detach(AttachmentId id) override {
-    with_attachment(id, true,
-                    [id](Strand& strand) { strand.detach(id, DetachReason::kRequested); });
+    with_attachment(id, [id](Strand& strand) { strand.detach(id, DetachReason::kRequested); });
   }
   void stream_lost(AttachmentId id) override {
-    with_attachment(id, true, [id](Strand& strand) { strand.stream_lost(id); });
+    with_attachment(id, [id](Strand& strand) { strand.stream_lost(id); });
   }
   void give_token(AttachmentId id, std::string token) override {
     if (token.empty() || token.size() > kMaxToken) return;
-    with_attachment(id, false, [id, token = std::move(token)](Strand& strand) mutable {
+    with_attachment(id, [id, token = std::move(token)](Strand& strand) mutable {
       strand.give_token(id, std::move(token));
     });
   }
   void submit(AttachmentId id, std::vector<message::Submit> messages) override {
-    with_attachment(id, false, [id, messages = std::move(messages)](Strand& strand) mutable {
+    with_attachment(id, [id, messages = std::move(messages)](Strand& strand) mutable {
       strand.submit(id, std::move(messages));
     });
   }
   void acknowledge(AttachmentId id, EventSeq seq) override {
-    with_attachment(id, false, [id, seq](Strand& strand) { strand.acknowledge(id, seq); });
+    with_attachment(id, [id, seq](Strand& strand) { strand.acknowledge(id, seq); });
   }
 
   void enlist(Name name, Done<bool> done) override;
@@ -130,13 +125,11 @@ class Directory final : public Users {
   }
 
   template <class F>
-  void with_attachment(AttachmentId id, bool forget, F&& work) {
-    on((id / 2) % loops_.size(), [id, forget, work = std::forward<F>(work)](Home& home) mutable {
+  void with_attachment(AttachmentId id, F&& work) {
+    on((id / 2) % loops_.size(), [id, work = std::forward<F>(work)](Home& home) mutable {
       auto it = home.attachments.find(id);
       if (it == home.attachments.end()) return;
-      auto strand = it->second.lock();
-      if (forget || !strand) home.attachments.erase(it);
-      if (strand) work(*strand);
+      if (auto strand = it->second.lock()) work(*strand);
     });
   }
 
@@ -147,18 +140,17 @@ class Directory final : public Users {
 
   std::shared_ptr<Strand> open_strand(Home& home, const std::string& key, const Name& name) {
     if (auto strand = find_strand(home, key)) return strand;
-    auto holder = std::make_shared<std::weak_ptr<Strand>>();
-    auto gone = [this, &home, key, holder] {
+    Strand::Owner owner;
+    owner.gone = [this, &home, key](std::shared_ptr<Strand> strand) {
       // Later: the strand is in the middle of something of its own.
-      home.context.loop.post([this, &home, key, strand = holder->lock()] {
+      home.context.loop.post([this, &home, key, strand = std::move(strand)] {
         auto it = home.strands.find(key);
         if (it != home.strands.end() && it->second == strand) home.strands.erase(it);
-        std::erase_if(home.attachments, [](const auto& entry) { return entry.second.expired(); });
         if (home.strands.empty()) drained(home);
       });
     };
-    auto strand = std::make_shared<Strand>(home.context, name, std::move(gone));
-    *holder = strand;
+    owner.attachment_ended = [&home](AttachmentId id) { home.attachments.erase(id); };
+    auto strand = std::make_shared<Strand>(home.context, name, std::move(owner));
     home.strands[key] = strand;
     strand->open();
     return strand;
@@ -169,10 +161,12 @@ class Directory final : public Users {
   void with_account(const Name& name, Done<T> done, F&& work) {
     if (auto ok = message::validate_user_id(name.user_id); !ok) return done(fail(ok.error()));
     shared_.store.find_user(name.tenant, shared_.store.pseudonyms().user(name.tenant, name.user_id),
-                            [done = std::move(done), work = std::forward<F>(work)](
+                            [name, done = std::move(done), work = std::forward<F>(work)](
                                 Result<std::optional<store::Account>> found) mutable {
                               if (!found) return done(fail(found.error()));
                               if (!*found) return done(unknown_user());
+                              if (auto ok = check_name(**found, name); !ok)
+                                return done(fail(ok.error()));
                               work(**found, std::move(done));
                             });
   }
@@ -186,6 +180,7 @@ class Directory final : public Users {
   std::vector<std::unique_ptr<Home>> homes_;
   std::atomic<std::uint64_t> next_id_{1};
   std::atomic<bool> draining_{false};
+  std::atomic<std::int64_t> swept_up_to_{0};  // uid
   std::atomic<std::size_t> homes_to_drain_{0};
   std::function<void()> drain_done_;
   runtime::Timer sweep_timer_, forget_timer_;
@@ -237,13 +232,10 @@ void Directory::get_user(Name name, Done<UserInfo> done) {
     };
     with_account<UserInfo>(name, std::move(known),
                            [](const store::Account& account, Done<UserInfo> answer) {
-                             auto profile = read_profile(account.profile);
-                             if (!profile) return answer(fail(profile.error()));
                              UserInfo info;
                              info.enlisted = account.state == store::AccountState::kEnlisted;
                              info.acked_event = account.acked_event;
                              info.last_event = account.next_event - 1;
-                             info.identity = profile->identity.keys.pub;
                              answer(info);
                            });
   });
@@ -273,7 +265,7 @@ void Directory::get_message(Name name, std::string message_id, Done<MessageInfo>
           return fail(ErrorKind::kRejected, "MESSAGE_UNKNOWN",
                       "no message of this user has that message_id, or it was forgotten");
         };
-        auto order = shared_.store.pseudonyms().order_of(account.user, message_id);
+        auto order = shared_.store.pseudonyms().message_ids(account.user).order_of(message_id);
         if (order == 0) return answer(missing());
         shared_.store.load_messages(
             account.user, {order},
@@ -317,9 +309,9 @@ void Directory::pending_users(TenantId tenant, std::int64_t after, std::size_t l
         if (!rows) return done(fail(rows.error()));
         std::vector<Pending> out;
         for (const auto& row : *rows) {
-          auto profile = read_profile(row.profile);
-          if (!profile) return done(fail(profile.error()));
-          out.push_back({row.user.uid, profile->user_id, row.acked_event, row.last_event});
+          // A damaged row keeps its place: the caller pages by it.
+          auto name = profile_name(row.profile);
+          out.push_back({row.user.uid, name ? *name : "", row.acked_event, row.last_event});
         }
         done(std::move(out));
       });
@@ -342,27 +334,29 @@ void Directory::get_contact(Name name, message::Contact contact, Done<ContactInf
 }
 
 // Law 5 for users whom nobody attaches again: what is overdue ends, and the provider can read it.
+// Page by page, so that those whom nothing can be done for (a damaged row, a provider that is no
+// longer set up) do not stand before all others for ever.
 void Directory::sweep() {
   sweep_timer_.after(kSweepEvery, [this] { sweep(); });
   if (draining_) return;
   auto before = shared_.clock.wall() - shared_.limits.waiting_timeout;
   auto ready_before = shared_.clock.wall() - shared_.limits.resend_window;
-  shared_.store.overdue_users(before, ready_before, kSweepUsers,
-                              [this](Result<std::vector<store::PendingUser>> rows) {
-                                if (!rows) return;  // the next turn asks again
-                                for (const auto& row : *rows) {
-                                  auto profile = read_profile(row.profile);
-                                  if (!profile) continue;
-                                  Name name{row.user.tenant, profile->user_id};
-                                  if (!shared_.dialects.contains(name.tenant)) continue;
-                                  auto key = key_of(name);
-                                  on(index_of(key), [this, key, name](Home& home) {
-                                    if (draining_ || find_strand(home, key))
-                                      return;  // it looks after itself
-                                    open_strand(home, key, name)->sweep();
-                                  });
-                                }
-                              });
+  shared_.store.overdue_users(
+      before, ready_before, swept_up_to_, kSweepUsers,
+      [this](Result<std::vector<store::PendingUser>> rows) {
+        if (!rows) return;  // the next turn asks again
+        swept_up_to_ = rows->size() < kSweepUsers ? 0 : rows->back().user.uid;
+        for (const auto& row : *rows) {
+          auto user_id = profile_name(row.profile);
+          Name name{row.user.tenant, user_id ? *user_id : ""};
+          if (name.user_id.empty() || !shared_.dialects.contains(name.tenant)) continue;
+          auto key = key_of(name);
+          on(index_of(key), [this, key, name](Home& home) {
+            if (draining_ || find_strand(home, key)) return;  // it looks after itself
+            open_strand(home, key, name)->sweep();
+          });
+        }
+      });
 }
 
 void Directory::forget_later() {

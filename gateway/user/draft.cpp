@@ -130,6 +130,8 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   if (!message::is_settled(m.state)) {
     --unsettled_change_;
     unsettled_bytes_change_ -= static_cast<std::ptrdiff_t>(m.bytes());
+    if (m.state == message::State::kReady)
+      ready_bytes_change_ -= static_cast<std::ptrdiff_t>(m.bytes());
   }
   m.state = state;
   m.reason = reason;
@@ -160,6 +162,7 @@ void Draft::ready(Order order, Bytes stanza) {
   m.state = message::State::kReady;
   m.stanza = std::move(stanza);
   unsettled_bytes_change_ += static_cast<std::ptrdiff_t>(m.bytes());
+  ready_bytes_change_ += static_cast<std::ptrdiff_t>(m.bytes());
   ++counts.encrypted;
 }
 
@@ -170,6 +173,18 @@ std::size_t Draft::unsettled() const {
 std::size_t Draft::unsettled_bytes() const {
   return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(base_.unsettled_bytes) +
                                   unsettled_bytes_change_);
+}
+
+std::size_t Draft::ready_bytes() const {
+  return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(base_.ready_bytes) +
+                                  ready_bytes_change_);
+}
+
+std::vector<Order> Draft::fresh_ready_messages() const {
+  std::vector<Order> orders;
+  for (auto it = messages_.lower_bound(base_.account.next_order); it != messages_.end(); ++it)
+    if (it->second.state == message::State::kReady) orders.push_back(it->first);
+  return orders;
 }
 
 std::vector<Order> Draft::ready_messages() const {
@@ -184,9 +199,18 @@ void Draft::add_event(decltype(message::Event::body) body) {
   effects.events.push_back({next_event_++, env_.wall, std::move(body)});
 }
 
-bool Draft::has_received(const Tag& message) const {
-  return std::any_of(received_.begin(), received_.end(),
-                     [&](const auto& row) { return row.message == message; });
+const store::Received* Draft::received(const Tag& message) const {
+  auto it = std::find_if(received_.begin(), received_.end(),
+                         [&](const auto& row) { return row.message == message; });
+  return it == received_.end() ? nullptr : &*it;
+}
+
+void Draft::put_received(store::Received row) {
+  auto it = std::find_if(received_.begin(), received_.end(),
+                         [&](const auto& known) { return known.message == row.message; });
+  if (it == received_.end()) return received_.push_back(std::move(row));
+  row.known = it->known;  // whether a row of it was there before this step
+  *it = std::move(row);
 }
 
 void Draft::acknowledge(EventSeq seq) {
@@ -263,6 +287,7 @@ void Draft::absorb_into(State& state, bool committed) && {
   state.account.next_event = next_event_;
   state.unsettled = unsettled();
   state.unsettled_bytes = unsettled_bytes();
+  state.ready_bytes = ready_bytes();
   state.now = std::move(now_);
   if (profile_) state.profile = *std::move(profile_);
   for (auto& [tag, conversation] : conversations_) {

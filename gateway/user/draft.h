@@ -23,6 +23,7 @@ struct Env {
   MonoTime mono;
   const Limits& limits;
   const store::Pseudonyms& names;
+  const store::MessageIds& ids;
   const whatsapp::Dialect& dialect;
   signal::Engine& engine;
 };
@@ -96,13 +97,16 @@ class Draft {
   Order next_order() const { return next_order_; }
   std::size_t unsettled() const;
   std::size_t unsettled_bytes() const;
-  // Orders of the READY messages, oldest first, as committed.
+  std::size_t ready_bytes() const;
+  // Orders of the READY messages, oldest first, as committed; those of this step behind them.
   std::vector<Order> ready_messages() const;
+  std::vector<Order> fresh_ready_messages() const;
 
   void add_event(decltype(message::Event::body) body);
   EventSeq next_event() const { return next_event_; }
-  void add_received(store::Received row) { received_.push_back(std::move(row)); }
-  bool has_received(const Tag& message) const;
+  // What this step wrote of a received id; nullptr: nothing.
+  const store::Received* received(const Tag& message) const;
+  void put_received(store::Received row);
   void acknowledge(EventSeq seq);
   void withdraw();
 
@@ -137,7 +141,7 @@ class Draft {
   EventSeq next_event_;
   EventSeq acked_;
   bool forced_ = false, withdrawn_ = false;
-  std::ptrdiff_t unsettled_change_ = 0, unsettled_bytes_change_ = 0;
+  std::ptrdiff_t unsettled_change_ = 0, unsettled_bytes_change_ = 0, ready_bytes_change_ = 0;
 };
 
 }  // namespace gw::user

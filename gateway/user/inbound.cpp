@@ -22,8 +22,10 @@ Sender sender_of(const whatsapp::Inbound& m) {
   Sender s;
   s.device = jid.device;
   s.device_name = jid.to_string();
-  if (jid.server == stanza::Server::kLid) s.lid = jid.user;
-  if (jid.server == stanza::Server::kPhone && is_digits(jid.user)) s.e164 = "+" + jid.user;
+  using stanza::Server;
+  if (jid.server == Server::kLid || jid.server == Server::kHostedLid) s.lid = jid.user;
+  if ((jid.server == Server::kPhone || jid.server == Server::kHosted) && is_digits(jid.user))
+    s.e164 = "+" + jid.user;
   if (m.lid && m.lid->server == stanza::Server::kLid) s.lid = m.lid->user;
   if (m.phone && m.phone->server == stanza::Server::kPhone && is_digits(m.phone->user))
     s.e164 = "+" + m.phone->user;
@@ -35,9 +37,10 @@ Sender sender_of(const whatsapp::Inbound& m) {
 // Remembers what the stanza told of the sender, so that events and answers can name it.
 void note_sender(Draft& d, const Tag& tag, const Sender& s) {
   const Peer& known = d.conversation(tag).peer;
-  if (known.lid == s.lid && (s.e164.empty() || known.e164 == s.e164)) return;
+  bool new_lid = !s.lid.empty() && known.lid != s.lid;
+  if (!new_lid && (s.e164.empty() || known.e164 == s.e164)) return;
   Peer& peer = d.edit_conversation(tag).peer;
-  peer.lid = s.lid;
+  if (new_lid) peer.lid = s.lid;
   if (!s.e164.empty()) peer.e164 = s.e164;
   d.contact_changed(tag);
 }
@@ -54,15 +57,22 @@ const whatsapp::Inbound::Enc* pairwise(const whatsapp::Inbound& m) {
   return nullptr;
 }
 
+// The hash that says of a received id that it could not be read. What cannot be read is acked and
+// never receipted as delivered: the sender must not believe that anybody read it.
+constexpr Tag kUnreadable{};
+
 class Arrival {
  public:
   Arrival(Draft& d, const whatsapp::Inbound& m, const Existing& existing)
-      : d_(d),
-        m_(m),
-        sender_(sender_of(m)),
-        tag_(d.env().names.contact(d.user(), sender_.contact)),
-        id_(d.env().names.received(d.user(), sender_.device_name, m.id)) {
-    if (auto it = existing.received.find(id_); it != existing.received.end()) before_ = it->second;
+      : d_(d), m_(m), sender_(known_sender(d, m)) {
+    tag_ = d.env().names.contact(d.user(), sender_.contact);
+    id_ = d.env().names.received(d.user(), sender_.device_name, m.id);
+    if (const auto* row = d.received(id_)) {
+      before_ = *row;
+    } else if (auto it = existing.received.find(id_); it != existing.received.end()) {
+      before_ = it->second;
+      before_->known = true;
+    }
   }
 
   void take() {
@@ -76,28 +86,37 @@ class Arrival {
         d_.env().engine.decrypt(PeerReader(d_, d_.conversation(tag_)),
                                 {sender_.contact.value, sender_.device}, type, enc->ciphertext);
     if (!opened) {
-      if (opened.error().reason == "SIGNAL_DUPLICATE") {
-        ++d_.counts.duplicates;
-        return acknowledge_again();
-      }
+      if (opened.error().reason == "SIGNAL_DUPLICATE") return again();
       return unreadable(opened.error().reason);
     }
     ++d_.counts.decrypted;
     note_sender(d_, tag_, sender_);
     take_writes(d_, tag_, sender_.device, std::move(opened->writes));
-    read(std::move(opened->plaintext));
+    if (type == signal::CipherType::kPreKeyMessage) renewed(d_, tag_, sender_.device);
+    read(opened->plaintext);
+    crypto::wipe(opened->plaintext);
   }
 
  private:
+  // A server that does not tell the LID beside a phone address may have told it before.
+  static Sender known_sender(const Draft& d, const whatsapp::Inbound& m) {
+    Sender s = sender_of(m);
+    if (!s.lid.empty()) return s;
+    const auto& alias = d.conversation(d.env().names.contact(d.user(), s.contact)).peer;
+    if (alias.lid.empty()) return s;
+    s.lid = alias.lid;
+    s.contact = {message::Contact::Kind::kLid, s.lid};
+    return s;
+  }
+
   // The ratchet has moved; whatever the content is, that is kept.
-  void read(Bytes plain) {
+  void read(Bytes& plain) {
     if (seen()) {
       ++d_.counts.dropped_again;
       return receipt();
     }
     if (!signal::unpad(plain)) return tell_unreadable("PADDING");
     auto content = whatsapp::decode_content(plain);
-    crypto::wipe(plain);
     if (!content) return tell_unreadable(content.error().reason);
     if (m_.participant) return tell_unsupported("groupMessage");
     if (auto* kind = std::get_if<whatsapp::UnsupportedKind>(&*content))
@@ -111,10 +130,19 @@ class Arrival {
   }
 
   // It became an event before, as readable content.
-  bool seen() const { return d_.has_received(id_) || (before_ && before_->cipher_hash != Tag{}); }
+  bool seen() const { return before_ && before_->cipher_hash != kUnreadable; }
+
+  // The ratchet knows this message key. What the id became then decides what WhatsApp is told; if
+  // there is a row, writing it says so, and the step is taken again knowing it.
+  void again() {
+    ++d_.counts.duplicates;
+    if (before_ && !seen()) return send(d_, whatsapp::message_ack(m_));
+    if (!before_) d_.put_received({id_, cipher_hash_, 0, d_.env().wall});
+    receipt();
+  }
 
   void unreadable(std::string_view why) {
-    if (seen()) return acknowledge_again();
+    if (seen()) return receipt();
     if (before_) return send(d_, whatsapp::message_ack(m_));  // told already
     tell_unreadable(why);
   }
@@ -124,37 +152,35 @@ class Arrival {
     if (!before_) {
       d_.add_event(message::Undecryptable{m_.id, event_name(d_, tag_, sender_), sent_at(),
                                           std::string(why)});
-      remember(Tag{});
+      remember(kUnreadable);
     }
-    // No "delivered": the sender must not believe that it was read by anybody.
     send(d_, whatsapp::message_ack(m_));
   }
 
   void unsupported(std::string_view kind) {
-    if (before_ || d_.has_received(id_)) return receipt();
+    if (before_) return receipt();
     tell_unsupported(kind);
   }
 
   void tell_unsupported(std::string_view kind) {
     d_.add_event(
         message::Unsupported{m_.id, event_name(d_, tag_, sender_), sent_at(), std::string(kind)});
-    remember(cipher_hash_ == Tag{} ? Tag{1} : cipher_hash_);
+    remember(cipher_hash_ == kUnreadable ? Tag{1} : cipher_hash_);
     receipt();
   }
 
-  // All zero says: could not be read.
   void remember(const Tag& cipher_hash) {
-    if (!before_) d_.add_received({id_, cipher_hash, d_.next_event() - 1, d_.env().wall});
+    d_.put_received(
+        {id_, cipher_hash, d_.next_event() - 1, d_.env().wall, before_ && before_->known});
   }
 
-  void acknowledge_again() { receipt(); }
   void receipt() { send(d_, whatsapp::delivered_receipt(m_)); }
   WallTime sent_at() const { return m_.sent_at == WallTime{} ? d_.env().wall : m_.sent_at; }
 
   Draft& d_;
   const whatsapp::Inbound& m_;
-  Sender sender_;
-  Tag tag_, id_;
+  const Sender sender_;
+  Tag tag_{}, id_{};
   Tag cipher_hash_{};
   std::optional<store::Received> before_;
 };

@@ -43,6 +43,10 @@ bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
   std::vector<std::uint16_t> left_out;
   for (const auto& device : devices) {
     const Conversation& peer = d.conversation(peer_tag);
+    if (!usable_ratchet(peer, device.id)) {
+      left_out.push_back(device.id);
+      continue;
+    }
     auto sealed = d.env().engine.encrypt(PeerReader(d, peer), {lid, device.id}, plain);
     if (!sealed) {
       left_out.push_back(device.id);
@@ -68,6 +72,11 @@ bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
 
 // True when the message left or ended; false when it has to wait.
 bool try_send(Draft& d, Order order) {
+  // What is READY leaves again on each link, all at once: it must not outgrow the link's queue.
+  if (d.ready_bytes() >= d.env().limits.ready_bytes) {
+    d.now().held = true;
+    return false;
+  }
   const Message& m = *d.message(order);
   auto found = resolve(d, m.to, m.contact);
   if (found.reach == Reach::kPending) return false;
@@ -124,7 +133,7 @@ void on_submit(Draft& d, const SubmitInput& in, const Existing& existing) {
   m.body_mac = mac;
   m.contact = env.names.contact(d.user(), submit.contact);
   m.created = env.wall;
-  m.message_id = env.names.message_id(d.user(), d.next_order());
+  m.message_id = env.ids.message_id(d.next_order());
   m.request_id = submit.request_id;
   m.to = submit.contact;
   m.text = std::get<message::Text>(submit.content).body;
@@ -151,6 +160,12 @@ void advance_all(Draft& d) {
   for (const auto& named : contacts) advance(d, named);
 }
 
+void advance_held(Draft& d) {
+  if (!d.now().held || d.ready_bytes() > d.env().limits.ready_bytes / 2) return;
+  d.now().held = false;
+  advance_all(d);
+}
+
 void resend_ready(Draft& d) {
   for (auto order : d.ready_messages()) {
     d.effects.send.push_back(d.message(order)->stanza);
@@ -161,7 +176,7 @@ void resend_ready(Draft& d) {
 void on_ack(Draft& d, const AckInput& in) {
   const auto& ack = in.ack;
   if (ack.of != "message") return;
-  auto order = d.env().names.order_of(d.user(), ack.id);
+  auto order = d.env().ids.order_of(ack.id);
   const Message* m = order == 0 ? nullptr : d.message(order);
   if (m == nullptr || m->message_id != ack.id) return void(++d.counts.ignored);
   if (ack.error == 0) {
@@ -180,6 +195,7 @@ void on_ack(Draft& d, const AckInput& in) {
 
 void expire(Draft& d) {
   auto& env = d.env();
+  forget_left_out(d);
   auto reason = d.now().setup == Setup::kActive ? message::Reason::kKeysTimeout
                                                 : message::Reason::kLinkTimeout;
   for (auto it = d.now().waiting.begin(); it != d.now().waiting.end();) {
@@ -205,8 +221,9 @@ void reject_waiting(Draft& d, message::Reason reason) {
 
 void on_withdraw(Draft& d) {
   reject_waiting(d, message::Reason::kWithdrawn);
-  for (auto order : d.ready_messages())
-    d.settle(order, message::State::kUnconfirmed, message::Reason::kWithdrawn, d.env().wall);
+  for (auto orders : {d.ready_messages(), d.fresh_ready_messages()})
+    for (auto order : orders)
+      d.settle(order, message::State::kUnconfirmed, message::Reason::kWithdrawn, d.env().wall);
   drop_lookups(d);
   d.withdraw();
 }

@@ -8,7 +8,7 @@ void on_receipt(Draft& d, const ReceiptInput& in) {
   const auto& receipt = in.receipt;
   auto at = receipt.at.value_or(d.env().wall);
   for (const auto& id : receipt.ids) {
-    auto order = d.env().names.order_of(d.user(), id);
+    auto order = d.env().ids.order_of(id);
     const Message* m = order == 0 ? nullptr : d.message(order);
     if (m == nullptr || m->message_id != id) {
       ++d.counts.ignored;

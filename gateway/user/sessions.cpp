@@ -22,6 +22,13 @@ message::Contact name_of(const Peer& peer) {
   return {message::Contact::Kind::kLid, peer.lid};
 }
 
+void renewed(Draft& d, const Tag& peer, std::uint16_t device) {
+  const Device* known = d.conversation(peer).peer.device(device);
+  if (known == nullptr || !known->renew) return;
+  d.edit_conversation(peer).peer.device(device)->renew = false;
+  d.contact_changed(peer);
+}
+
 void take_writes(Draft& d, const Tag& peer, std::uint16_t device, signal::Writes writes) {
   if (writes.ratchet) d.put_ratchet(peer, device, *std::move(writes.ratchet));
   if (writes.spent_prekey) d.spend_prekey(*writes.spent_prekey);

@@ -44,14 +44,28 @@ void count(Draft& d) {
   ask(d, RequestKind::kCount, whatsapp::key_count_query());
 }
 
-// Somebody's devices or identity changed: ask anew before the next message.
+// Somebody's devices or identity changed: ask anew before the next message. Another identity (a
+// new phone, the app installed anew) has nothing of the old ratchets.
 void make_stale(Draft& d, const stanza::Node& node) {
-  auto from = node.attr_jid("from");
-  if (!from || from->server != stanza::Server::kLid) return;
-  auto tag = lid_tag(d, from->user);
+  auto contact = notified_contact(node);
+  if (!contact) return;
+  auto tag = d.env().names.contact(d.user(), *contact);
+  if (contact->kind == message::Contact::Kind::kE164 && !d.conversation(tag).peer.lid.empty())
+    tag = lid_tag(d, d.conversation(tag).peer.lid);
   if (!d.conversation(tag).exists) return;
-  d.edit_conversation(tag).peer.fetched_ms = 0;
+  Peer& peer = d.edit_conversation(tag).peer;
+  peer.fetched_ms = 0;
+  if (node.child("identity") != nullptr)
+    for (auto& device : peer.devices) device.renew = true;
   d.contact_changed(tag);
+}
+
+// Low keys are topped up once at a time; a failure is tried again.
+void top_up(Draft& d) {
+  if (d.now().setup != Setup::kActive || d.now().uploading_more) return;
+  d.now().uploading_more = true;
+  d.now().upload_retry_at.reset();
+  upload(d);
 }
 
 }  // namespace
@@ -67,6 +81,7 @@ void on_link_up(Draft& d) { count(d); }
 void on_link_down(Draft& d) {
   d.now().setup = Setup::kNoLink;
   d.now().uploading_more = false;
+  d.now().upload_retry_at.reset();
   drop_lookups(d);
 }
 
@@ -83,7 +98,11 @@ void on_upload(Draft& d, const Result<stanza::Node>& answer) {
   bool first = d.now().setup == Setup::kUploading;
   if (!first && !d.now().uploading_more) return;
   d.now().uploading_more = false;
-  if (!answer) return first ? pause(d) : void();
+  if (!answer) {
+    if (first) return pause(d);
+    d.now().upload_retry_at = d.env().mono + d.env().limits.lookup_retry;
+    return;
+  }
   for (auto id : d.batches())
     if (!d.batch(id)->uploaded) d.edit_batch(id).uploaded = true;
   if (!d.profile().uploaded) d.edit_profile().uploaded = true;
@@ -100,16 +119,27 @@ void on_active(Draft& d, const Result<stanza::Node>& answer) {
 
 void retry_setup(Draft& d) {
   if (d.now().setup == Setup::kPaused && d.now().setup_retry_at <= d.env().mono) count(d);
+  if (d.now().upload_retry_at && *d.now().upload_retry_at <= d.env().mono) top_up(d);
+}
+
+std::optional<message::Contact> notified_contact(const stanza::Node& node) {
+  auto from = node.attr_jid("lid");
+  if (!from) from = node.attr_jid("from");
+  if (!from || from->user.empty()) return std::nullopt;
+  message::Contact contact;
+  if (from->server == stanza::Server::kLid) {
+    contact = {message::Contact::Kind::kLid, from->user};
+  } else if (from->server == stanza::Server::kPhone) {
+    contact = {message::Contact::Kind::kE164, "+" + from->user};
+  }
+  if (contact.value.empty() || !message::validate(contact)) return std::nullopt;
+  return contact;
 }
 
 void on_notification(Draft& d, const NotificationInput& in) {
   const auto& node = in.node;
   if (auto left = whatsapp::low_keys(node)) {
-    if (*left < d.env().limits.prekeys_low && d.now().setup == Setup::kActive &&
-        !d.now().uploading_more) {
-      d.now().uploading_more = true;
-      upload(d);
-    }
+    if (*left < d.env().limits.prekeys_low) top_up(d);
   } else if (node.attr_is("type", "devices") || node.attr_is("type", "encrypt")) {
     make_stale(d, node);
   }

@@ -33,6 +33,7 @@ Result<State> State::from_rows(store::UserRows rows) {
     if (!message::is_settled(m.state)) {
       ++state.unsettled;
       state.unsettled_bytes += m.bytes();
+      if (m.state == message::State::kReady) state.ready_bytes += m.bytes();
     }
   }
   return state;
@@ -100,6 +101,7 @@ std::optional<WallTime> State::next_deadline(const Limits& limits, WallTime wall
   for (const auto& [tag, lookup] : now.lookups)
     if (lookup.stage == Lookup::Stage::kPaused) at(wall + (lookup.retry_at - mono));
   if (now.setup == Setup::kPaused) at(wall + (now.setup_retry_at - mono));
+  if (now.upload_retry_at) at(wall + (*now.upload_retry_at - mono));
   return next;
 }
 
@@ -112,13 +114,16 @@ void State::trim(const Limits& limits) {
     by_request.erase(it->second.request);
     messages.erase(it);
   }
-  while (conversations.size() > limits.conversations_cached && now.lookups.empty() &&
-         now.waiting.empty()) {
-    auto oldest = std::min_element(
-        conversations.begin(), conversations.end(),
-        [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
-    conversations.erase(oldest);
-  }
+  // Down to three quarters at once: finding the oldest costs a look at all of them.
+  if (conversations.size() <= limits.conversations_cached) return;
+  std::vector<std::pair<std::uint64_t, Tag>> oldest;
+  for (const auto& [tag, conversation] : conversations)
+    if (!now.lookups.contains(tag) && !now.waiting.contains(tag))
+      oldest.emplace_back(conversation.used, tag);
+  std::sort(oldest.begin(), oldest.end());
+  const auto keep = limits.conversations_cached * 3 / 4;
+  for (std::size_t i = 0; i < oldest.size() && conversations.size() > keep; ++i)
+    conversations.erase(oldest[i].second);
 }
 
 }  // namespace gw::user

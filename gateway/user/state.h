@@ -33,11 +33,14 @@ struct Limits {
   Millis reconnect_first{500}, reconnect_most{60'000};
   std::size_t unsettled_messages = 4096;  // a user's WAITING and READY, then THROTTLED
   std::size_t unsettled_bytes = 16u << 20;
-  std::size_t queued_inputs = 8192;     // waiting for the strand, then THROTTLED
+  std::size_t ready_bytes = 8u << 20;  // stanzas not acked; what waits stays WAITING above it
+  std::size_t queued_inputs = 8192;    // waiting for the strand, then THROTTLED
+  std::size_t queued_bytes = 8u << 20;
+  std::size_t open_queries = 256;
   std::size_t events_pending = 20'000;  // not acknowledged: the link is closed above it
   std::size_t prekeys_low = 10;
   std::size_t conversations_cached = 64;
-  std::size_t settled_cached = 512;
+  std::size_t settled_cached = 32;      // a later receipt costs a read
   Millis retention{7 * 24 * 3600'000};  // settled messages and acknowledged events, then forgotten
 };
 
@@ -61,6 +64,7 @@ struct PrekeyBatch {
 struct Device {
   std::uint16_t id = 0;
   std::optional<crypto::Key32> identity;
+  bool renew = false;  // WhatsApp told of another identity: a fresh ratchet before the next message
 };
 
 // A row of a contact, by LID; or of an E.164 number, which only says which LID it leads to.
@@ -116,12 +120,14 @@ enum class Setup : std::uint8_t { kNoLink, kCounting, kUploading, kActivating, k
 struct Volatile {
   std::uint64_t link = 0;  // number of the link that `setup` is about
   Setup setup = Setup::kNoLink;
-  MonoTime setup_retry_at;      // kPaused
-  bool uploading_more = false;  // keys ran low while active
+  MonoTime setup_retry_at;                  // kPaused
+  bool uploading_more = false;              // keys ran low while active
+  std::optional<MonoTime> upload_retry_at;  // that upload failed
   std::map<Tag, Lookup> lookups;
   std::map<Tag, std::deque<Order>> waiting;  // WAITING messages of each contact as named
   std::map<std::pair<Tag, std::uint16_t>, std::int64_t> left_out;  // device without keys, since
   EventSeq provider_ack = 0;  // to be written with the next change set
+  bool held = false;          // something waits for room in ready_bytes
 };
 
 struct State {
@@ -133,6 +139,7 @@ struct State {
   std::unordered_map<Tag, Order, TagHash> by_request;  // of `messages`
   std::deque<std::pair<Order, std::uint64_t>> settled;  // cached settled ones by last move
   std::size_t unsettled = 0, unsettled_bytes = 0;
+  std::size_t ready_bytes = 0;  // of unsettled_bytes, what is READY
   std::uint64_t uses = 0;
   Volatile now;
 
@@ -140,6 +147,10 @@ struct State {
   static Result<State> from_rows(store::UserRows rows);
   Result<void> add_conversation(store::Conversation rows);
   Result<void> add_message(store::MessageRow row);
+  // Something waits for room, and there is room now: a Timer input takes it on.
+  bool has_room_again(const Limits& limits) const {
+    return now.held && ready_bytes <= limits.ready_bytes / 2;
+  }
   // The next moment at which a Timer input has something to do.
   std::optional<WallTime> next_deadline(const Limits& limits, WallTime wall, MonoTime mono) const;
   std::size_t count_prekeys() const;

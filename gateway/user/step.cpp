@@ -44,9 +44,14 @@ class NeedList {
     }
   }
   void message_id(const std::string& id) {
-    auto order = env_.names.order_of(user(), id);
+    auto order = env_.ids.order_of(id);
     if (order > 0 && order < state_.account.next_order && !state_.messages.contains(order))
       out.messages.push_back(order);
+  }
+  // Of a message that is loaded; of another one in the next round.
+  void contact_of(const std::string& id) {
+    auto m = state_.messages.find(env_.ids.order_of(id));
+    if (m != state_.messages.end()) tag(m->second.contact);
   }
   void waiting() {
     for (const auto& [named, orders] : state_.now.waiting) tag(named);
@@ -107,6 +112,10 @@ std::size_t size_of(const Input& input) {
                                },
                                [](const InboundInput& in) { return in.bytes; },
                                [](const ReceiptInput& in) { return in.receipt.ids.size() * 48; },
+                               [](const NotificationInput& in) { return size_of_node(in.node); },
+                               [](const AnswerInput& in) {
+                                 return in.answer ? size_of_node(*in.answer) : std::size_t{256};
+                               },
                                [](const auto&) { return std::size_t{256}; }},
                     input);
 }
@@ -124,21 +133,22 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                             for (const auto& id : in.receipt.ids) list.message_id(id);
                           },
                           [&](const AckInput& in) {
-                            if (in.ack.of == "message") list.message_id(in.ack.id);
+                            if (in.ack.of != "message") return;
+                            list.message_id(in.ack.id);
+                            if (in.ack.error != 0) list.contact_of(in.ack.id);
                           },
                           [&](const AnswerInput& in) {
                             if (in.kind == RequestKind::kActive) list.waiting();
-                            if (in.kind != RequestKind::kDevices || !in.answer) return;
-                            list.tag(in.contact);
+                            bool devices = in.kind == RequestKind::kDevices;
+                            if (devices || in.kind == RequestKind::kKeys) list.tag(in.contact);
+                            if (!devices || !in.answer) return;
                             auto users = whatsapp::read_devices(*in.answer);
                             if (!users) return;
                             for (const auto& found : *users)
                               list.contact({message::Contact::Kind::kLid, found.lid});
                           },
                           [&](const NotificationInput& in) {
-                            auto from = in.node.attr_jid("from");
-                            if (from && from->server == stanza::Server::kLid)
-                              list.contact({message::Contact::Kind::kLid, from->user});
+                            if (auto contact = notified_contact(in.node)) list.contact(*contact);
                           },
                           [&](const TimerInput&) { list.waiting(); }, [](const auto&) {}},
                input);
@@ -152,6 +162,10 @@ Draft step(const State& state, std::span<const Input> inputs, const Existing& ex
     if (d.effects.withdrawn) break;
     std::visit(Overloaded{[&](const SubmitInput& in) { on_submit(d, in, existing); },
                           [&](const LinkUp& in) {
+                            // What this step made for the link before is not for this one: READY
+                            // leaves again in order, what was received comes again.
+                            d.effects.send.clear();
+                            d.effects.requests.clear();
                             d.now().link = in.link;
                             on_link_up(d);
                           },
@@ -167,6 +181,7 @@ Draft step(const State& state, std::span<const Input> inputs, const Existing& ex
                             expire(d);
                             retry_lookups(d);
                             retry_setup(d);
+                            advance_held(d);
                           },
                           [&](const FlushInput&) { d.force(); },
                           [&](const WithdrawInput&) { on_withdraw(d); }},

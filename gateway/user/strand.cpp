@@ -12,19 +12,38 @@ constexpr std::size_t kMostInputsAStep = 256;
 constexpr std::size_t kMostBytesAStep = 1u << 20;
 constexpr Millis kAckDelay{1000};
 constexpr Millis kRetryFirst{50}, kRetryMost{2000};
+constexpr Millis kWatchAgain{1000};
+
+// What WhatsApp sent: only that is held back by not reading on.
+bool from_link(const Input& input) {
+  return std::holds_alternative<InboundInput>(input) ||
+         std::holds_alternative<ReceiptInput>(input) || std::holds_alternative<AckInput>(input) ||
+         std::holds_alternative<NotificationInput>(input);
+}
+
+Error queue_full() {
+  return {ErrorKind::kThrottled, "THROTTLED",
+          "more waits for this user than its queue holds; send on later", Millis{1000}};
+}
+
+Error not_stored(ErrorKind kind) {
+  return {kind == ErrorKind::kThrottled ? kind : ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
+          "the message could not be stored; nothing was sent, try again later", Millis{1000}};
+}
 
 }  // namespace
 
-Strand::Strand(LoopContext& context, Name name, std::function<void()> gone)
+Strand::Strand(LoopContext& context, Name name, Owner owner)
     : context_(context),
       shared_(context.shared),
       name_(std::move(name)),
-      gone_(std::move(gone)),
+      owner_(std::move(owner)),
       deadline_(context.loop),
       retry_(context.loop),
       flush_(context.loop),
       grace_(context.loop),
-      reconnect_(context.loop) {
+      reconnect_(context.loop),
+      watch_(context.loop) {
   ++shared_.probe.strands;
 }
 
@@ -36,7 +55,12 @@ Strand::~Strand() {
 // ---- the way in ----
 
 void Strand::push(Input input) {
-  input_bytes_ += size_of(input);
+  const auto size = size_of(input);
+  input_bytes_ += size;
+  if (from_link(input)) {
+    ++link_inputs_;
+    link_bytes_ += size;
+  }
   inputs_.push_back(std::move(input));
   schedule();
 }
@@ -60,13 +84,8 @@ void Strand::submit(AttachmentId id, std::vector<message::Submit> messages) {
   if (id != attachment_id_ || !attachment_) return;
   std::vector<SubmitResult> refused;
   for (auto& m : messages) {
-    if (inputs_.size() >= shared_.limits.queued_inputs) {
-      refused.push_back(
-          {std::move(m.request_id),
-           {},
-           message::State::kRejected,
-           Error{ErrorKind::kThrottled, "THROTTLED",
-                 "more messages than the user's queue holds; send on later", Millis{1000}}});
+    if (full()) {
+      refused.push_back({std::move(m.request_id), {}, message::State::kRejected, queue_full()});
     } else {
       push(SubmitInput{std::move(m), id});
     }
@@ -80,16 +99,17 @@ void Strand::acknowledge(AttachmentId id, EventSeq seq) {
     return when_open([this, id, seq](const Result<void>& ok) {
       if (ok) acknowledge(id, seq);
     });
-  if (id == attachment_id_) push(ProviderAckInput{seq});
+  if (id != attachment_id_) return;
+  newest_ack_ = std::max(newest_ack_, seq);
+  if (std::exchange(ack_queued_, true)) return;
+  push(ProviderAckInput{});
 }
 
 void Strand::send(message::Submit message, Users::Done<SubmitResult> done) {
   if (!attachment_ && !in_grace_)
     return done(fail(ErrorKind::kRejected, "NO_CLIENT",
                      "no client of this user is attached; attach one, then send"));
-  if (inputs_.size() >= shared_.limits.queued_inputs)
-    return done(fail(ErrorKind::kThrottled, "THROTTLED",
-                     "more messages than the user's queue holds; send on later", Millis{1000}));
+  if (full()) return done(fail(queue_full()));
   auto origin = next_origin_ += 2;
   sends_.emplace(origin, std::move(done));
   push(SubmitInput{std::move(message), origin});
@@ -107,6 +127,7 @@ void Strand::query(message::Contact contact, Users::Done<ContactInfo> done) {
   when_open([this, contact = std::move(contact),
              done = std::move(done)](const Result<void>& opened) mutable {
     if (!opened) return done(fail(opened.error()));
+    if (queries_.size() >= shared_.limits.open_queries) return done(fail(queue_full()));
     auto origin = next_origin_ += 2;
     queries_.emplace(origin, std::move(done));
     push(QueryInput{std::move(contact), origin});
@@ -121,12 +142,27 @@ void Strand::sweep() {
 
 // ---- one step after another ----
 
+// While events fill their bound nothing is taken that would make more of them.
+bool Strand::full() const {
+  return events_full_ || inputs_.size() >= shared_.limits.queued_inputs ||
+         input_bytes_ >= shared_.limits.queued_bytes;
+}
+
 bool Strand::take_batch() {
   std::size_t bytes = 0;
   while (!inputs_.empty() && batch_.size() < kMostInputsAStep && bytes < kMostBytesAStep) {
-    bytes += size_of(inputs_.front());
+    const auto size = size_of(inputs_.front());
+    bytes += size;
+    if (from_link(inputs_.front())) {
+      --link_inputs_;
+      link_bytes_ -= size;
+    }
     batch_.push_back(std::move(inputs_.front()));
     inputs_.pop_front();
+    if (auto* ack = std::get_if<ProviderAckInput>(&batch_.back())) {
+      ack->seq = newest_ack_;
+      ack_queued_ = false;
+    }
   }
   input_bytes_ -= bytes;
   return !batch_.empty();
@@ -140,9 +176,9 @@ void Strand::pump() {
       existing_ = {};
       if (!take_batch()) return after_step();
     }
-    env_ = std::make_unique<Env>(Env{shared_.clock.wall(), shared_.clock.mono(), shared_.limits,
-                                     shared_.store.pseudonyms(), shared_.dialects.at(name_.tenant),
-                                     context_.engine});
+    env_.emplace(Env{shared_.clock.wall(), shared_.clock.mono(), shared_.limits,
+                     shared_.store.pseudonyms(), *ids_, shared_.dialects.at(name_.tenant),
+                     context_.engine});
     if (fetch_needs()) return;
     run_step();
   }
@@ -195,14 +231,39 @@ void Strand::run_step() {
   ++shared_.probe.steps;
   if (!draft_->has_changes()) return committed({store::Outcome::Kind::kApplied, {}, {}, {}});
   busy_ = true;
+  watch_commit();
+  // The strand goes along: it must not end on the store's thread.
   shared_.store.apply(draft_->change_set(crypto::random_u64()),
-                      [self = shared_from_this()](store::Outcome outcome) {
-                        self->context_.loop.post([self, outcome = std::move(outcome)]() mutable {
+                      [self = shared_from_this()](store::Outcome outcome) mutable {
+                        auto& loop = self->context_.loop;
+                        loop.post([self = std::move(self), outcome = std::move(outcome)]() mutable {
                           self->busy_ = false;
                           self->committed(std::move(outcome));
                           self->pump();
                         });
                       });
+}
+
+// A commit whose outcome stays open, or rows that do not come, keep nobody waiting for ever: what
+// is queued behind is refused, what is in flight is not touched. One timer for many commits.
+void Strand::watch_commit() {
+  waiting_since_ = shared_.clock.mono();
+  if (std::exchange(watching_, true)) return;
+  watch_.after(shared_.limits.refuse_after, [this] { watched(); });
+}
+
+void Strand::watched() {
+  watching_ = false;
+  if (leaving_ || (state_ && !busy_)) return;
+  watching_ = true;
+  auto waited = shared_.clock.mono() - waiting_since_;
+  if (waited < shared_.limits.refuse_after)
+    return watch_.after(shared_.limits.refuse_after - waited, [this] { watched(); });
+  if (!state_)
+    return opened(fail(ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
+                       "the user's rows could not be read in time; try again", Millis{1000}));
+  refuse_queued(not_stored(ErrorKind::kRetryLater));
+  watch_.after(kWatchAgain, [this] { watched(); });
 }
 
 void Strand::committed(store::Outcome outcome) {
@@ -219,7 +280,11 @@ void Strand::committed(store::Outcome outcome) {
       state_->trim(shared_.limits);
       batch_.clear();
       failures_ = 0;
-      return publish(std::move(effects), counts);
+      publish(std::move(effects), counts);
+      if (leaving_) return;
+      if (state_->has_room_again(shared_.limits)) push(TimerInput{});
+      watch_bounds();
+      return arm_deadline();
     }
     case Kind::kExists:
       return resolve_existing(std::move(outcome));
@@ -237,7 +302,6 @@ void Strand::resolve_existing(store::Outcome outcome) {
   draft_.reset();
   busy_ = true;
   auto user = state_->account.user;
-  for (const auto& tag : outcome.existing_requests) existing_.requests.insert(tag);
   auto fail_back = [self = shared_from_this()](const Error& error) {
     self->busy_ = false;
     self->not_committed(error);
@@ -247,6 +311,7 @@ void Strand::resolve_existing(store::Outcome outcome) {
       [self = shared_from_this(), fail_back, user,
        received = std::move(outcome.existing_received)](auto rows) mutable {
         if (!rows) return self->context_.loop.post([fail_back, e = rows.error()] { fail_back(e); });
+        // One that was swept meanwhile is new.
         self->shared_.store.find_received(
             user, std::move(received), [self, fail_back, rows = std::move(*rows)](auto ids) {
               self->context_.loop.post([self, fail_back, rows, ids = std::move(ids)]() mutable {
@@ -269,6 +334,7 @@ void Strand::answer_existing(std::vector<store::MessageRow> rows) {
     m.state = row.state;
     if (!row.content.empty() && !read_message(row.content, m))
       return not_committed({ErrorKind::kCorrupt, "ROW_MALFORMED", {}, {}});
+    existing_.requests.insert(row.request);
     found.emplace(row.request, std::move(m));
   }
   std::vector<Reply> replies;
@@ -295,8 +361,8 @@ void Strand::not_committed(const Error& error) {
   auto now = shared_.clock.mono();
   if (failures_++ == 0) failing_since_ = now;
   if (now - failing_since_ >= shared_.limits.refuse_after) {
-    refuse_submits(batch_, error);
-    refuse_queued(error);
+    refuse_submits(batch_, not_stored(error.kind));
+    refuse_queued(not_stored(error.kind));
   }
   if (remedy(error.kind, Stage::kCommit) == Remedy::kLetGo) return lose(DetachReason::kStoreLost);
   ++shared_.probe.frozen;
@@ -309,20 +375,19 @@ void Strand::not_committed(const Error& error) {
   });
 }
 
-void Strand::refuse_queued(const Error& error) {
+void Strand::refuse_queued(const Error& told) {
   std::vector<Input> queued(std::make_move_iterator(inputs_.begin()),
                             std::make_move_iterator(inputs_.end()));
-  refuse_submits(queued, error);
-  inputs_.assign(std::make_move_iterator(queued.begin()), std::make_move_iterator(queued.end()));
-  input_bytes_ = 0;
-  for (const auto& input : inputs_) input_bytes_ += size_of(input);
+  inputs_.clear();
+  input_bytes_ = link_inputs_ = link_bytes_ = 0;
+  refuse_submits(queued, told);
+  for (auto& input : queued) push(std::move(input));
 }
 
-void Strand::refuse_submits(std::vector<Input>& inputs, const Error& error) {
-  Error told{ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
-             "the message could not be stored; nothing was sent, try again later", Millis{1000}};
-  if (error.kind == ErrorKind::kThrottled) told.kind = ErrorKind::kThrottled;
+// Takes submits and questions out of `inputs` and answers them so.
+void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told) {
   std::vector<Reply> replies;
+  std::vector<Users::Done<ContactInfo>> questions;
   std::erase_if(inputs, [&](Input& input) {
     if (auto* in = std::get_if<SubmitInput>(&input)) {
       replies.push_back(
@@ -331,7 +396,7 @@ void Strand::refuse_submits(std::vector<Input>& inputs, const Error& error) {
     }
     if (auto* in = std::get_if<QueryInput>(&input)) {
       if (auto it = queries_.find(in->origin); it != queries_.end()) {
-        it->second(fail(told));
+        questions.push_back(std::move(it->second));
         queries_.erase(it);
       }
       return true;
@@ -339,10 +404,10 @@ void Strand::refuse_submits(std::vector<Input>& inputs, const Error& error) {
     return false;
   });
   publish_replies(std::move(replies));
+  for (auto& done : questions) done(fail(told));
 }
 
-void Strand::after_step() {
-  watch_bounds();
+void Strand::arm_deadline() {
   auto next = state_->next_deadline(shared_.limits, shared_.clock.wall(), shared_.clock.mono());
   if (next) {
     auto delay = std::max(*next - shared_.clock.wall(), Millis{1});
@@ -350,6 +415,11 @@ void Strand::after_step() {
   } else {
     deadline_.cancel();
   }
+}
+
+void Strand::after_step() {
+  watch_bounds();
+  arm_deadline();
   if (state_->now.provider_ack > state_->account.acked_event && !ack_waits_) {
     ack_waits_ = true;
     flush_.after(kAckDelay, [this] {

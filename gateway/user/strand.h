@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -49,8 +50,12 @@ struct LoopContext {
 
 class Strand final : public link::Listener, public std::enable_shared_from_this<Strand> {
  public:
-  // `gone` runs when nothing holds the strand any more; its owner then lets go of it.
-  Strand(LoopContext& context, Name name, std::function<void()> gone);
+  // Who keeps the strand, told on its loop.
+  struct Owner {
+    std::function<void(std::shared_ptr<Strand>)> gone;   // let go of it: it does nothing any more
+    std::function<void(AttachmentId)> attachment_ended;  // this id means nothing any more
+  };
+  Strand(LoopContext& context, Name name, Owner owner);
   ~Strand() override;
 
   // Finds, claims and loads the user. Calls that come before that is done wait for it; when it
@@ -100,8 +105,12 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void publish(Effects effects, const Counts& counts);
   void publish_requests(std::vector<Request> requests, bool same_link);
   void publish_replies(std::vector<Reply> replies);
-  void refuse_submits(std::vector<Input>& inputs, const Error& error);
-  void refuse_queued(const Error& error);
+  void refuse_submits(std::vector<Input>& inputs, const Error& told);
+  void refuse_queued(const Error& told);
+  bool full() const;
+  void watch_commit();
+  void watched();
+  void arm_deadline();
   void count(const Counts& counts);
   void after_step();
 
@@ -112,26 +121,34 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void want_token();
   void watch_bounds();
   void end_attachment(DetachReason reason);
+  void forget_attachment();
+  void cancel_timers();
   void lose(DetachReason reason);
   void maybe_leave();
 
   LoopContext& context_;
   Shared& shared_;
   Name name_;
-  std::function<void()> gone_;
+  Owner owner_;
   std::vector<std::function<void(const Result<void>&)>> opening_;
 
   std::unique_ptr<State> state_;
+  std::optional<store::MessageIds> ids_;  // with state_
   std::deque<Input> inputs_;
   std::size_t input_bytes_ = 0;
+  std::size_t link_inputs_ = 0, link_bytes_ = 0;  // of those, what came from WhatsApp
+  EventSeq newest_ack_ = 0;                       // of the provider; one input for any number
+  bool ack_queued_ = false;
   std::vector<Input> batch_;
   Existing existing_;
   std::set<Tag> tried_tags_;
   std::set<Order> tried_orders_;
-  std::unique_ptr<Env> env_;
+  std::optional<Env> env_;
   std::unique_ptr<Draft> draft_;
   int failures_ = 0;  // of commits, in a row
   MonoTime failing_since_{};
+  MonoTime waiting_since_{};  // for the answer to a commit or to the loading of the rows
+  bool watching_ = false;
   bool busy_ = false, scheduled_ = false, leaving_ = false, ack_waits_ = false;
 
   std::shared_ptr<Attachment> attachment_;
@@ -148,7 +165,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   LinkState link_state_ = LinkState::kDown;
   bool reading_paused_ = false, events_full_ = false;
   int reconnects_ = 0;
-  runtime::Timer deadline_, retry_, flush_, grace_, reconnect_;
+  runtime::Timer deadline_, retry_, flush_, grace_, reconnect_, watch_;
 };
 
 }  // namespace gw::user

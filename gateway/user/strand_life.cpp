@@ -51,10 +51,12 @@ void Strand::when_open(std::function<void(const Result<void>&)> call) {
 }
 
 void Strand::open() {
+  watch_commit();
   auto tag = shared_.store.pseudonyms().user(name_.tenant, name_.user_id);
   shared_.store.find_user(
       name_.tenant, tag, [self = shared_from_this()](Result<std::optional<store::Account>> found) {
         self->context_.loop.post([self, found = std::move(found)] {
+          if (self->leaving_) return;  // too late
           if (!found) return self->opened(fail(found.error()));
           if (!*found)
             return self->opened(
@@ -65,6 +67,7 @@ void Strand::open() {
           // The claim and the loading are two calls: what is loaded is of the new term.
           self->shared_.store.claim((*found)->user, [self, user = (*found)->user](auto term) {
             self->context_.loop.post([self, user, term] {
+              if (self->leaving_) return;
               if (!term) return self->opened(fail(term.error()));
               self->load();
             });
@@ -85,12 +88,16 @@ void Strand::load() {
     }
     self->shared_.store.load((*found)->user, [self](Result<std::optional<store::UserRows>> rows) {
       self->context_.loop.post([self, rows = std::move(rows)]() mutable {
+        if (self->leaving_) return;  // too late
         if (!rows || !*rows)
           return self->opened(
               rows ? fail(ErrorKind::kRejected, "USER_UNKNOWN", "no such user; Enlist it first")
                    : fail(rows.error()));
+        if (auto ok = check_name((*rows)->account, self->name_); !ok)
+          return self->opened(fail(ok.error()));
         auto state = State::from_rows(std::move(**rows));
         if (!state) return self->opened(fail(state.error()));
+        self->ids_ = self->shared_.store.pseudonyms().message_ids(state->account.user);
         self->state_ = std::make_unique<State>(*std::move(state));
         self->opened({});
       });
@@ -99,11 +106,15 @@ void Strand::load() {
 }
 
 void Strand::opened(Result<void> result) {
+  if (leaving_) return;  // too late: it was given up
   auto calls = std::move(opening_);
   opening_.clear();
   if (!result) leaving_ = true;
   for (auto& call : calls) call(result);
-  if (!result) return gone_();
+  if (!result) {
+    cancel_timers();
+    return owner_.gone(shared_from_this());
+  }
   schedule();
 }
 
@@ -112,12 +123,17 @@ void Strand::opened(Result<void> result) {
 void Strand::attach(AttachmentId id, AttachRequest request, Users::Done<void> done) {
   when_open([this, id, request = std::move(request),
              done = std::move(done)](const Result<void>& opened) mutable {
-    if (!opened) return done(fail(opened.error()));
+    auto refuse = [&](Error error) {
+      owner_.attachment_ended(id);
+      done(fail(std::move(error)));
+    };
+    if (!opened) return refuse(opened.error());
     if (draining_)
-      return done(fail(ErrorKind::kRetryLater, "DRAINING",
-                       "this gateway is going away; use another one", Millis{500}));
+      return refuse({ErrorKind::kRetryLater, "DRAINING",
+                     "this gateway is going away; use another one", Millis{500}});
     if (attachment_) attachment_->detached(DetachReason::kReplaced);
     if (!attachment_) ++shared_.probe.attached;
+    forget_attachment();
     attachment_ = std::move(request.attachment);
     attachment_id_ = id;
     in_grace_ = false;
@@ -156,7 +172,7 @@ void Strand::stream_lost(AttachmentId id) {
   in_grace_ = true;
   grace_.after(shared_.limits.attach_grace, [this] {
     in_grace_ = false;
-    attachment_id_ = 0;
+    forget_attachment();
     close_link();
     maybe_leave();
   });
@@ -167,7 +183,7 @@ void Strand::drain() {
   if (in_grace_) {
     in_grace_ = false;
     grace_.cancel();
-    attachment_id_ = 0;
+    forget_attachment();
     close_link();
   }
   end_attachment(DetachReason::kDraining);
@@ -180,9 +196,17 @@ void Strand::end_attachment(DetachReason reason) {
   --shared_.probe.attached;
   auto attachment = std::move(attachment_);
   attachment_.reset();
-  attachment_id_ = 0;
+  forget_attachment();
   attachment->detached(reason);
   maybe_leave();
+}
+
+void Strand::forget_attachment() {
+  if (auto id = std::exchange(attachment_id_, 0); id != 0) owner_.attachment_ended(id);
+}
+
+void Strand::cancel_timers() {
+  for (auto* timer : {&deadline_, &retry_, &flush_, &grace_, &reconnect_, &watch_}) timer->cancel();
 }
 
 // The rows moved on without us, or are out of reach: nothing in memory counts any more.
@@ -194,16 +218,24 @@ void Strand::lose(DetachReason reason) {
     log(Level::kWarning, "user", "ownership_lost",
         {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user)))});
   }
-  const Error lost{ErrorKind::kRetryLater, "OWNERSHIP_LOST", {}, {}};
-  refuse_submits(batch_, lost);
-  refuse_queued(lost);
+  const Error away =
+      reason == DetachReason::kWithdrawn
+          ? Error{ErrorKind::kRejected,
+                  "USER_WITHDRAWN",
+                  "the user was withdrawn; Enlist it again first",
+                  {}}
+          : Error{ErrorKind::kRetryLater, "OWNERSHIP_LOST",
+                  "this gateway let go of the user; nothing was stored, try again", Millis{500}};
+  // What was handed to the store may have been stored: nobody here can say.
+  const Error open{ErrorKind::kUnknownOutcome, "OUTCOME_UNKNOWN",
+                   "this gateway let go of the user; repeat the same request_id", Millis{500}};
+  refuse_submits(batch_, draft_ ? open : away);
+  draft_.reset();
+  refuse_queued(away);
   inputs_.clear();
   auto sends = std::move(sends_);
   sends_.clear();
-  Error away{ErrorKind::kRetryLater, "OWNERSHIP_LOST",
-             "this gateway let go of the user; the outcome is open: repeat the same request_id",
-             Millis{500}};
-  for (auto& [origin, done] : sends) done(fail(away));
+  for (auto& [origin, done] : sends) done(fail(open));
   auto queries = std::move(queries_);
   queries_.clear();
   for (auto& [origin, done] : queries) done(fail(away));
@@ -217,20 +249,21 @@ void Strand::lose(DetachReason reason) {
     attachment->detached(reason);
   }
   in_grace_ = false;
-  grace_.cancel();
-  gone_();
+  forget_attachment();
+  cancel_timers();
+  owner_.gone(shared_from_this());
 }
 
 void Strand::maybe_leave() {
   if (leaving_ || busy_ || attachment_ || in_grace_ || !state_) return;
   if (!inputs_.empty() || !batch_.empty() || !opening_.empty() || !sends_.empty()) return;
   if (!queries_.empty() || !withdrawals_.empty()) return;
+  // What the provider stored is said for good before the user is let go.
+  if (state_->now.provider_ack > state_->account.acked_event) return push(FlushInput{});
   leaving_ = true;
-  deadline_.cancel();
-  flush_.cancel();
-  reconnect_.cancel();
-  retry_.cancel();
-  gone_();
+  forget_attachment();
+  cancel_timers();
+  owner_.gone(shared_from_this());
 }
 
 UserInfo Strand::info() const {
@@ -247,9 +280,16 @@ UserInfo Strand::info() const {
 void Strand::open_link() {
   if (link_ || leaving_ || events_full_ || (!attachment_ && !in_grace_)) return;
   if (token_.empty()) return want_token();
-  auto payload = whatsapp::login_payload(
-      shared_.dialects.at(name_.tenant),
-      {std::exchange(token_, {}), client_address_, state_->profile.read_receipts});
+  auto token = std::exchange(token_, {});
+  if (!whatsapp::token_may_be_of(token, name_.user_id)) {
+    // WhatsApp would open the other user's session for this one's keys.
+    link_state_ = LinkState::kDown;
+    if (attachment_) attachment_->link_state(link_state_, "TOKEN_REFUSED");
+    return schedule_reconnect();
+  }
+  auto payload =
+      whatsapp::login_payload(shared_.dialects.at(name_.tenant),
+                              {std::move(token), client_address_, state_->profile.read_receipts});
   ++link_number_;
   link_state_ = LinkState::kConnecting;
   if (attachment_) attachment_->link_state(link_state_, "");
@@ -291,6 +331,7 @@ void Strand::link_down(link::Down why) {
   link_state_ = LinkState::kDown;
   log(Level::kInfo, "user", "link_down",
       {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user))),
+       field("why", Error{ErrorKind::kRetryLater, why.reason, {}, {}}),
        field("for_good", why.for_good)});
   if (attachment_) attachment_->link_state(link_state_, why.reason);
   if (why.reason == "REPLACED") return end_attachment(DetachReason::kReplaced);
@@ -324,12 +365,12 @@ void Strand::give_token(AttachmentId id, std::string token) {
 
 // Law 7: what is queued here is bounded; above that WhatsApp is made to wait.
 void Strand::watch_bounds() {
-  if (link_) {
-    bool full = input_bytes_ > kPauseReadingBytes || inputs_.size() > kPauseReadingInputs;
-    bool low = input_bytes_ < kPauseReadingBytes / 2 && inputs_.size() < kPauseReadingInputs / 2;
-    if (full != reading_paused_ && (full || low)) {
-      reading_paused_ = full;
-      link_->pause_reading(full);
+  if (link_ && link_state_ == LinkState::kUp) {
+    bool much = link_bytes_ > kPauseReadingBytes || link_inputs_ > kPauseReadingInputs;
+    bool low = link_bytes_ < kPauseReadingBytes / 2 && link_inputs_ < kPauseReadingInputs / 2;
+    if (much != reading_paused_ && (much || low)) {
+      reading_paused_ = much;
+      link_->pause_reading(much);
     }
   }
   if (!state_ || leaving_) return;

@@ -1,5 +1,8 @@
 #include "whatsapp/dialect.h"
 
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
 #include "whatsapp/handshake.pb.h"
 
 namespace gw::whatsapp {
@@ -19,6 +22,19 @@ Bytes login_payload(const Dialect& dialect, const Login& login) {
   Bytes out(p.ByteSizeLong());
   p.SerializeToArray(out.data(), static_cast<int>(out.size()));
   return out;
+}
+
+bool token_may_be_of(std::string_view token, std::string_view user_id) {
+  const auto first = token.find('.');
+  const auto second = token.find('.', first + 1);
+  if (first == std::string_view::npos || second == std::string_view::npos) return true;
+  auto payload = from_base64url(token.substr(first + 1, second - first - 1));
+  if (!payload) return true;
+  const auto claims = nlohmann::json::parse(payload->begin(), payload->end(), nullptr, false);
+  if (!claims.is_object()) return true;
+  const auto subject = claims.find("sub");
+  return subject == claims.end() || !subject->is_string() ||
+         subject->get_ref<const std::string&>() == user_id;
 }
 
 stanza::Jid own_address(const Dialect& dialect, std::string_view user_id) {

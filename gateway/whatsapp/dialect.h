@@ -32,6 +32,11 @@ struct Login {
 };
 Bytes login_payload(const Dialect& dialect, const Login& login);
 
+// INVENTED: the token's `sub` is the user id. Nothing is verified here (WhatsApp does that); it
+// only keeps a backend that mixes up two users' tokens from joining one's keys to the other's
+// session. True as well for what is no JWT: WhatsApp will say so.
+bool token_may_be_of(std::string_view token, std::string_view user_id);
+
 // `<integrator>-<user>@interop`, device 0 (one device a user).
 stanza::Jid own_address(const Dialect& dialect, std::string_view user_id);
 

@@ -5,6 +5,9 @@ namespace {
 
 using stanza::Node;
 
+// Far above what clients let a user choose; it is kept with each event.
+constexpr std::size_t kMaxPushName = 256;
+
 std::optional<WallTime> time_of(const Node& node) {
   auto t = node.attr_int("t");
   // Seconds; anything beyond year 9999 is nonsense and would overflow milliseconds.
@@ -50,7 +53,7 @@ Result<Inbound> read_message(const Node& node) {
   m.participant = node.attr_jid("participant");
   m.phone = node.attr_jid(m.participant ? "participant_pn" : "sender_pn");
   m.lid = node.attr_jid(m.participant ? "participant_lid" : "sender_lid");
-  m.push_name = node.attr_text("notify");
+  m.push_name = node.attr_text("notify").substr(0, kMaxPushName);
   m.type = node.attr_text("type");
   m.sent_at = time_of(node).value_or(WallTime{});
   for (const auto& child : node.children()) {

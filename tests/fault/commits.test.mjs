@@ -1,33 +1,121 @@
-// The whole gateway over a database whose commits fail, or answer "unknown" before or after they
+// The whole gateway over a database whose commits fail, hang, or answer "unknown" before or after they
 // took place, and whose fresh connections fail too. GW_SEED replays a run.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { buildFolder } from '../conformance/lib/sim.mjs';
-import { Load } from './lib/load.mjs';
+import { refused } from '../integration/lib/errors.mjs';
+import { Load, random } from './lib/load.mjs';
 
 const seed = Number(process.env.GW_SEED ?? Date.now() % 1e9);
 const binary = path.join(buildFolder(), 'tests/fault/faulty_gateway');
 
+async function loaded(t, options) {
+  const load = new Load({ gatewayOptions: { binary, ...options } });
+  t.after(() => load.stop());
+  await load.start();
+  load.running = true;
+  load.fill();
+  return load;
+}
+
+// What the gateway counted since its start.
+async function counters({ gateway }) {
+  const changeSets = (outcome) => gateway.metric('interop_gateway_store_change_sets_total', `{outcome="${outcome}"}`);
+  return {
+    failed: await changeSets('failed'),
+    found: await changeSets('found_applied'),
+    unknown: await gateway.metric('interop_gateway_store_unknown_outcomes_total'),
+    frozen: await gateway.metric('interop_gateway_steps_frozen_total'),
+  };
+}
+
+async function ends(t, load) {
+  await load.settle();
+  const counted = await load.check();
+  assert.ok(counted.outbound > 100, `only ${counted.outbound} messages`);
+  t.diagnostic(`${counted.outbound} messages out, ${counted.inbound} in`);
+}
+
+// The faults that are to strike, and those that must not have: how many, in the gateway's own counters.
 const kCases = {
-  'commits that fail': ['--fail', '0.1'],
-  'unknown, and nothing was written': ['--unknown-before', '0.2', '--reopen', '0.3'],
-  'unknown, and all was written': ['--unknown-after', '0.2', '--reopen', '0.3'],
-  'all of it': ['--fail', '0.05', '--unknown-before', '0.1', '--unknown-after', '0.1', '--reopen', '0.2'],
+  'commits that fail': { rates: ['--fail', '0.1'], some: ['failed', 'frozen'], none: ['unknown', 'found'] },
+  'unknown, and nothing was written': { rates: ['--unknown-before', '0.2', '--reopen', '0.3'], some: ['unknown'], none: ['found', 'failed'] },
+  'unknown, and all was written': { rates: ['--unknown-after', '0.2', '--reopen', '0.3'], some: ['unknown', 'found'], none: ['failed'] },
+  'all of it': { rates: ['--fail', '0.05', '--unknown-before', '0.1', '--unknown-after', '0.1', '--reopen', '0.2'],
+    some: ['failed', 'unknown', 'found'], none: [] },
 };
 
-for (const [name, rates] of Object.entries(kCases)) {
+for (const [name, { rates, some, none }] of Object.entries(kCases)) {
   test(`${name} (GW_SEED=${seed})`, async (t) => {
-    const load = new Load({ gatewayOptions: { binary, args: ['--seed', String(seed), ...rates] } });
-    t.after(() => load.stop());
-    await load.start();
-    load.running = true;
-    load.fill();
+    const load = await loaded(t, { args: ['--seed', String(seed), ...rates] });
     await load.phonesWrite(10);
     await load.provider.until(() => load.moments > 1500, '1500 results and events', 60000);
-    await load.settle();
-    const counted = await load.check();
-    assert.ok(counted.outbound > 100, `only ${counted.outbound} messages`);
-    t.diagnostic(`${counted.outbound} messages out, ${counted.inbound} in`);
+    const struck = await counters(load);
+    t.diagnostic(JSON.stringify(struck));
+    for (const each of some) assert.ok(struck[each] >= 5, `${each}: ${struck[each]}`);
+    for (const each of none) assert.equal(struck[each], 0, each);
+    await ends(t, load);
   });
 }
+
+// The next commit hangs; resolves when it does.
+async function hang({ gateway }) {
+  await gateway.tell('hang');
+  await gateway.tell('hanging');
+}
+
+test(`commits that hang for a moment (GW_SEED=${seed})`, async (t) => {
+  const next = random(seed);
+  const load = await loaded(t, { commands: true });
+  for (let i = 0; i < 20; i++) {
+    const moment = load.moments + Math.floor(next() * 100);
+    const writing = load.phonesWrite(1);
+    await load.provider.until(() => load.moments >= moment, `moment ${moment} of hang ${i}`, 60000);
+    await hang(load);
+    const { applied } = { applied: await load.gateway.metric('interop_gateway_store_commits_total') };
+    await load.provider.call('ListEvents', { userId: load.users[i % load.users.length] });  // reading goes on
+    assert.equal(await load.gateway.metric('interop_gateway_store_commits_total'), applied, 'nothing is committed');
+    await load.gateway.tell('release');
+    await writing;
+  }
+  assert.deepEqual([...load.refusals.keys()].filter((r) => r !== 'THROTTLED'), []);
+  await ends(t, load);
+});
+
+test('a commit that hangs for long: what is behind it is refused, links stay, and nothing is lost', async (t) => {
+  const load = await loaded(t, { commands: true });
+  const { provider, gateway, sim, users, phones } = load;
+  await provider.until(() => load.moments > 300, '300 results and events', 60000);
+  await hang(load);
+  const began = Date.now();
+  await load.phonesWrite(2);
+  const text = provider.text(users[0], 'alone', `+${phones[0]}`, 'never told');
+  const alone = refused(provider.call('sendMessage', text, 30000), 'UNAVAILABLE', 'STORE_UNAVAILABLE', /try again/);
+  await provider.until(() => load.refusals.has('STORE_UNAVAILABLE'), 'STORE_UNAVAILABLE');
+  assert.ok(Date.now() - began > 2000, `${Date.now() - began} ms: a moment is waited for`);
+  assert.ok((await alone).retryMs > 0);
+  assert.ok(Date.now() - began < 10000, `${Date.now() - began} ms`);
+  const health = await fetch(`${gateway.operator}/healthz`);
+  assert.equal(health.status, 200);
+  for (const user of users) assert.equal(provider.user(user).link, 'UP');
+  assert.ok((await sim.interop()).every((u) => u.devices[0].logins === 1));
+  assert.ok((await sim.stats()).queued > 0, 'what phones wrote waits at WhatsApp');
+  await gateway.tell('release');
+  await ends(t, load);
+  assert.equal((await sim.stats()).queued, 0);
+});
+
+test('a gateway that is killed while a commit hangs', async (t) => {
+  const load = await loaded(t, { commands: true });
+  for (let i = 0; i < 5; i++) {
+    const moment = load.moments + 100;
+    await load.provider.until(() => load.moments >= moment, `moment ${moment} of kill ${i}`, 60000);
+    await hang(load);
+    await load.phonesWrite(1);
+    await load.gateway.kill();
+    await load.gateway.start();
+    await load.recover();
+  }
+  await ends(t, load);
+});

@@ -1,12 +1,63 @@
-// The gateway as main.cpp starts it, but for the database: commits fail, answer "unknown" before or
-// after they took place, and a fresh connection may fail too, at random by a seed. Only for tests.
+// The gateway as main.cpp starts it, but for the database: commits fail, hang, answer "unknown" before
+// or after they took place, a fresh connection may fail too, at random by a seed; and the disk under it
+// may be full. Only for tests.
+//
+// What a test changes while it runs it says on standard input, one command a line, each answered by one
+// line of JSON: hang (the next write does), hanging (waits until one does), release, full, room.
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <csignal>
 #include <iostream>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "gateway.h"
+#include "store/broken_disk.h"
 #include "store/fault_backend.h"
+
+namespace {
+
+using gw::store::test::BrokenDisk;
+using gw::store::test::Fault;
+using gw::store::test::Faults;
+
+bool obey(std::string_view command, Faults& faults, BrokenDisk& disk) {
+  if (command == "hang")
+    faults.next(Fault::kHang);
+  else if (command == "hanging")
+    return faults.wait_hanging();
+  else if (command == "release")
+    faults.release();
+  else if (command == "full")
+    disk.room = 0;
+  else if (command == "room")
+    disk.room = -1;
+  else
+    return false;
+  return true;
+}
+
+// Until a signal comes.
+void serve(const sigset_t& signals, Faults& faults, BrokenDisk& disk) {
+  const int signal = signalfd(-1, &signals, SFD_CLOEXEC);
+  std::array<pollfd, 2> ends{{{signal, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
+  for (std::string text; ends[0].revents == 0;) {
+    if (poll(ends.data(), ends.size(), -1) <= 0 || ends[1].revents == 0) continue;
+    std::array<char, 256> piece{};
+    const auto size = read(STDIN_FILENO, piece.data(), piece.size());
+    if (size <= 0) ends[1].fd = -1;  // nobody commands
+    text.append(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+      const bool done = obey(std::string_view(text).substr(0, end), faults, disk);
+      std::cout << R"({"done":)" << (done ? "true}" : "false}") << std::endl;
+    }
+  }
+  close(signal);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"The gateway with a faulty database, for tests", "faulty_gateway"};
@@ -30,7 +81,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
-  auto faults = std::make_shared<gw::store::test::Faults>();
+  BrokenDisk disk;  // before the database is opened, and longer than it
+  auto faults = std::make_shared<Faults>();
   auto gateway = gw::Gateway::start(*settings, [&](std::unique_ptr<gw::store::Backend> real) {
     return gw::store::test::with_faults(std::move(real), faults);
   });
@@ -41,9 +93,9 @@ int main(int argc, char** argv) {
   faults->seeded(seed, rates);
   std::cout << R"({"ready":true,"api":"127.0.0.1:)" << (*gateway)->api_port()
             << R"(","operator":"127.0.0.1:)" << (*gateway)->operator_port() << "\"}" << std::endl;
-  int signal = 0;
-  sigwait(&signals, &signal);
+  serve(signals, *faults, disk);
   faults->heal();
+  disk.room = -1;
   (*gateway)->drain();
   (*gateway)->stop();
   return 0;

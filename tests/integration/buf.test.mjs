@@ -1,14 +1,15 @@
-// The API as its users' tools see it: `buf lint` on the schema; `buf curl` by reflection with a client
-// certificate.
+// The API as its users' tools see it: `buf lint` on the schema; `buf curl` by reflection, with a client
+// certificate, against the real gateway.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { source, startApi } from './lib/api_server.mjs';
+import { Rig } from './lib/rig.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
+const source = process.env.GW_SOURCE ?? join(here, '../..');
 const buf = join(here, 'node_modules/.bin/buf');
 const gateway = 'interop.gateway.v1.GatewayService';
 
@@ -22,19 +23,20 @@ function run(args, { cwd = here, input = '' } = {}) {
   });
 }
 
-let api;
-before(async () => {
-  api = await startApi();
-});
-after(async () => {
-  await api?.stop();
-});
+let rig;
+before(async () => { rig = await Rig.start(); });
+after(() => rig?.stop());
 
 function curl(path, args = [], input = '') {
-  const tls = ['--cacert', api.ca, '--cert', api.cert, '--key', api.key];
-  return run(['curl', '--protocol', 'grpc', ...tls, ...args, `https://${api.target}${path}`], {
-    input,
-  });
+  const { ca, certificate, key } = rig.gateway.files();
+  const tls = ['--cacert', ca, '--cert', certificate, '--key', key];
+  return run(['curl', '--protocol', 'grpc', ...tls, ...args, `https://${rig.gateway.target}${path}`], { input });
+}
+
+async function call(method, request) {
+  const result = await curl(`/${gateway}/${method}`, ['-d', JSON.stringify(request)]);
+  assert.equal(result.code, 0, result.stderr);
+  return JSON.parse(result.stdout);
 }
 
 function parseObjects(text) {
@@ -79,14 +81,26 @@ test('Health/Check answers per service', async () => {
   }
 });
 
-test('an unary call is answered', async () => {
-  const result = await curl(`/${gateway}/Enlist`, ['-d', '{"userId":"buf-user"}']);
-  assert.equal(result.code, 0, result.stderr);
-  assert.equal(JSON.parse(result.stdout).trustLevel, 'TRUST_LEVEL_IN_GATEWAY');
+test('an unknown service is no healthy one', async () => {
+  const result = await curl('/grpc.health.v1.Health/Check', ['-d', '{"service":"nobody"}']);
+  assert.notEqual(result.code, 0);
+  assert.equal(JSON.parse(result.stderr).code, 'not_found');
+});
+
+test('unary calls enlist a user, and send a text that reaches the phone', async () => {
+  const [user, phone] = [rig.name('buf'), await rig.phone()];
+  assert.deepEqual(await call('Enlist', { userId: user }), { created: true, trustLevel: 'TRUST_LEVEL_IN_GATEWAY' });
+  await rig.provider.attachAndWait(user);
+  const [requestId, body] = [rig.nextId(), rig.text()];
+  const { message } = await call('SendMessage', { userId: user, requestId, to: { e164: phone.e164 }, content: { text: { body } } });
+  assert.match(message.messageId, /^[0-9A-F]{32}$/);
+  phone.texts.push(body);
+  await rig.works(user, phone);
+  assert.equal((await call('GetMessage', { userId: user, messageId: message.messageId })).requestId, requestId);
 });
 
 test('an error shows its details', async () => {
-  const result = await curl(`/${gateway}/SendMessage`, ['-d', '{"userId":"buf-user"}']);
+  const result = await curl(`/${gateway}/SendMessage`, ['-d', JSON.stringify({ userId: rig.name('buf') })]);
   assert.notEqual(result.code, 0);
   const error = JSON.parse(result.stderr);
   assert.equal(error.code, 'invalid_argument');
@@ -114,7 +128,9 @@ test('a Connect stream without Hello says what is missing', async () => {
 });
 
 test('without a client certificate there is no connection', async () => {
-  const result = await run(['curl', '--protocol', 'grpc', '--cacert', api.ca, '--list-services',
-    `https://${api.target}`]);
+  const result = await run(['curl', '--protocol', 'grpc', '--cacert', rig.gateway.files().ca, '--list-services',
+    `https://${rig.gateway.target}`]);
   assert.notEqual(result.code, 0);
 });
+
+test('neither log nor metrics name anybody', () => rig.checkNothingTold());

@@ -108,6 +108,40 @@ test('a user whose link is UP can ask about contacts at once', async () => {
   }
 });
 
+test('the safety number: none without keys, the same while the keys are, another one after them', async () => {
+  const [phone, other] = [await rig.phone(), await rig.phone()];
+  const [user, second] = [await rig.user('careful'), await rig.user('second')];
+  const numberOf = async (name, contact) => (await provider.call('GetContact', { userId: name, contact })).safetyNumber;
+  assert.equal(await numberOf(user, { e164: phone.e164 }), '', 'no keys are known yet');
+  await rig.works(user, phone);
+  const number = rig.secret(await numberOf(user, { e164: phone.e164 }));
+  assert.match(number, /^(\d{5} ){11}\d{5}$/);
+  assert.equal(await numberOf(user, { lid: phone.lid }), number, 'by either name');
+  await rig.works(user, phone);
+  assert.equal(await numberOf(user, { e164: phone.e164 }), number);
+  await rig.works(second, phone);
+  await rig.works(user, other);
+  const numbers = [number, await numberOf(second, { e164: phone.e164 }), await numberOf(user, { e164: other.e164 })];
+  assert.equal(new Set(numbers).size, 3, 'of each two people its own');
+
+  await rig.gateway.kill();
+  await rig.gateway.start();
+  await provider.connect();
+  await provider.attachAndWait(user);
+  assert.equal(await numberOf(user, { e164: phone.e164 }), number, 'after a restart');
+
+  await rig.sim.api('POST', `/phones/${phone.number}/reinstall`, {});
+  await (await rig.inbound(user, phone))();
+  const changed = provider.user(user).events.findIndex((e) => e.identityChanged);
+  assert.ok(changed >= 0, 'IdentityChanged');
+  assert.ok(changed < provider.user(user).events.findLastIndex((e) => e.messageReceived), 'before what came under the new keys');
+  const { contact } = provider.user(user).events[changed].identityChanged;
+  assert.equal(await numberOf(user, contact), await numberOf(user, { e164: phone.e164 }));
+  assert.notEqual(await numberOf(user, contact), number);
+  assert.match(await numberOf(user, contact), /^(\d{5} ){11}\d{5}$/);
+  await rig.works(user, phone);
+});
+
 test('a missed deadline: the caller\'s, and the gateway\'s own', async () => {
   const [phone, silent] = [await rig.phone(), await rig.phone()];
   const [user, patient] = [await rig.user('hasty'), await rig.user('patient')];

@@ -14,41 +14,13 @@ before(async () => {
 });
 after(() => rig?.stop());
 
-const at = (user) => `7-${user}`;
-const fault = (kind, user, more = {}) => rig.sim.addFault({ kind, target: at(user), ...more });
-
-// Reasons of the DOWNs of this user from now on; until(reason) waits for one and the link after it.
-function watch(user) {
-  const from = provider.frames.length;
-  const downs = () => provider.frames.slice(from).map((f) => f.linkStatus)
-    .filter((s) => s?.userId === user && s.state === 'LINK_STATE_DOWN').map((s) => s.reason);
-  const wanted = () => provider.frames.slice(from).some((f) => f.tokenWanted?.userId === user);
-  return {
-    downs,
-    async comesBack(reason) {
-      await provider.until(() => downs().includes(reason), reason).catch((error) => {
-        throw new Error(`${error.message}; there were: ${downs()}`);
-      });
-      await provider.until(() => provider.user(user).link === 'UP', 'link up');
-      assert.ok(wanted(), 'a fresh token was asked for');
-    },
-  };
-}
+const fault = (...args) => rig.fault(...args);
+const watch = (user) => rig.watch(user);
+const inbound = (...args) => rig.inbound(...args);
 
 async function othersLive() {
   await rig.works(bystander, bystanderPhone);
   assert.equal((await rig.interop(bystander)).devices[0].logins, 1);
-}
-
-// From a phone to the user, told once and in order.
-async function inbound(user, phone, count = 1) {
-  const before = provider.received(user).length;
-  const texts = Array.from({ length: count }, () => rig.text('inbound'));
-  for (const text of texts) await rig.sim.send(phone.number, { integrator: 7, user }, text);
-  return async () => {
-    await provider.until(() => provider.received(user).length >= before + count, 'inbound texts');
-    assert.deepEqual(provider.received(user).slice(before).map((m) => m.content.text.body), texts);
-  };
 }
 
 for (const tag of ['ack', 'message', 'iq']) {
@@ -68,6 +40,60 @@ for (const tag of ['ack', 'message', 'iq']) {
     await othersLive();
   });
 }
+
+test('a flipped bit in the answer to the login (success)', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('success');
+  await rig.works(user, phone);
+  const link = watch(user);
+  await fault('corrupt', user, { direction: 'to_client', tag: 'success', seed: 7 });
+  const { logins } = (await rig.interop(user)).devices[0];
+  await fault('close', user);
+  const sent = await rig.send(user, phone);
+  const told = await inbound(user, phone, 2);
+  await link.comesBack('BAD_FRAME');
+  assert.deepEqual(link.downs(), ['CONNECTION_LOST', 'BAD_FRAME']);
+  assert.equal((await rig.interop(user)).devices[0].logins, logins + 2, 'a login that was not heard of, and another one');
+  await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+  await told();
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('a flipped bit in a receipt from WhatsApp: the states are told after the next login', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('receipt');
+  const sent = await rig.works(user, phone);
+  const link = watch(user);
+  await fault('corrupt', user, { direction: 'to_client', tag: 'receipt', seed: 7 });
+  const told = await inbound(user, phone);  // what is behind it is not lost either
+  await rig.sim.api('POST', `/phones/${phone.number}/read`, {});
+  await link.comesBack('BAD_FRAME');
+  assert.deepEqual(link.downs(), ['BAD_FRAME']);
+  await provider.until(() => provider.states(user, sent.id).includes('READ'), 'READ');
+  assert.deepEqual(provider.states(user, sent.id), ['SENT', 'READ']);
+  await told();
+  await rig.works(user, phone);
+  await othersLive();
+});
+
+test('a flipped bit in a receipt to WhatsApp: the message comes again and is told once', async () => {
+  const phone = await rig.phone();
+  const user = await rig.user('outreceipt');
+  await rig.works(user, phone);
+  const settled = () => eventually(async () => (await rig.interop(user)).queued === 0, 'an empty mailbox');
+  await settled();
+  const link = watch(user);
+  const { client_frames_bad: before } = await rig.sim.stats();
+  await fault('corrupt', user, { direction: 'from_client', seed: 7 });  // the receipt is the next frame
+  await (await inbound(user, phone))();
+  await link.comesBack('CONNECTION_LOST');
+  assert.equal((await rig.sim.stats()).client_frames_bad, before + 1);
+  await settled();
+  await (await inbound(user, phone, 2))();
+  await rig.works(user, phone);
+  await othersLive();
+});
 
 test('a flipped bit in a frame to WhatsApp', async () => {
   const phone = await rig.phone();

@@ -19,8 +19,7 @@ before(async () => {
 });
 after(async () => {
   provider?.close();
-  await gateway?.end();
-  await sim?.stop();
+  try { await gateway?.end(); } finally { await sim?.stop(); }
 });
 
 test('a text reaches the phone, its answer and its receipts come back', async () => {

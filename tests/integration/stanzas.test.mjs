@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { Rig, eventually } from './lib/rig.mjs';
+import { node, octets, plain } from './lib/octets.mjs';
 
 let rig, provider, user, phone, bystander, bystanderPhone;
 before(async () => {
@@ -15,21 +16,10 @@ before(async () => {
 });
 after(() => rig?.stop());
 
-// The format by hand: a list of tag, attributes in pairs, perhaps a content.
-const text = (value) => Buffer.concat([Buffer.from([0xfc, value.length]), Buffer.from(value)]);
-const list = (size) => (size < 256 ? Buffer.from([0xf8, size]) : Buffer.from([0xf9, size >> 8, size & 255]));
-const octets = (value) => Buffer.concat([Buffer.from([0xfe, 0, 0, 0, 0]), value]).fill(
-  Buffer.from([value.length >>> 24, value.length >>> 16 & 255, value.length >>> 8 & 255, value.length & 255]), 1, 5);
-function node(tag, attrs = {}, content = undefined) {
-  const pairs = Object.entries(attrs).flat();
-  const inside = Array.isArray(content) ? Buffer.concat([list(content.length), ...content]) : content;
-  return Buffer.concat([list(1 + pairs.length + (inside ? 1 : 0)), text(tag), ...pairs.map(text), inside ?? Buffer.alloc(0)]);
-}
 function nested(depth) {
   const opening = node('x', {}, [Buffer.alloc(0)]);
   return Buffer.concat([...Array(depth - 1).fill(opening), node('x')]);
 }
-const plain = (stanza) => Buffer.concat([Buffer.from([0]), stanza]);
 const zipped = (stanza) => Buffer.concat([Buffer.from([2]), deflateSync(stanza)]);
 const message = (attrs, content) => node('message', { id: 'ABC', from: '100000000000001@lid', type: 'text', ...attrs }, content);
 

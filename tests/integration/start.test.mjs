@@ -1,10 +1,11 @@
 // What keeps a gateway from starting: settings and database files that are wrong. It says what, all at
 // once, ends with 2, and leaves everything as it was.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { lock } from './lib/database.mjs';
 import { Rig } from './lib/rig.mjs';
 
 let rig, gateway, user, phone;
@@ -29,11 +30,17 @@ async function back() {
 // The running one is stopped, `spoil` does its work, the start has to fail with these words; what
 // `restore` puts back serves again.
 async function refusesToStart(spoil, restore, ...says) {
+  await refusesToStartWith({ code: 2 }, spoil, restore, ...says);
+}
+
+// `prefix`: a command that starts it. 2: somebody has to change something first.
+async function refusesToStartWith({ code: expected, prefix }, spoil, restore, ...says) {
   await gateway.end();
-  await spoil();
-  const { code, stdout, stderr } = await gateway.run();
-  await restore();
-  assert.equal(code, 2, stderr);
+  const undo = await spoil();
+  const tried = Object.assign(Object.create(gateway), { options: { ...gateway.options, prefix } });
+  const { code, stdout, stderr } = await tried.run();
+  await restore(undo);
+  assert.equal(code, expected, stderr);
   assert.equal(stdout, '');
   for (const words of says) assert.match(stderr, words);
   await back();
@@ -155,10 +162,31 @@ test('a database that is a folder, or in one that is not there', async () => {
   }
 });
 
-const root = process.getuid() === 0 && 'root may write everywhere; the store tests cover it';
-test('a database file that may not be written', { skip: root }, async () => {
-  await refusesToStart(() => chmodSync(file('gateway.db'), 0o400), () => chmodSync(file('gateway.db'), 0o600),
-    /write|read-only|permission/i);
+// Without its capabilities root is an owner like any other: permissions count.
+const powerless = process.getuid() === 0 ? ['setpriv', '--inh-caps=-all', '--bounding-set=-all', '--'] : [];
+
+test('a database file or a folder that may not be written or not be read', async () => {
+  const db = file('gateway.db');
+  for (const [name, mode, says] of [
+    [db, 0o400, /SQLITE_READ_ONLY: the database file or its folder is read-only for this process: give the gateway's user the right/],
+    [db, 0o000, /SQLITE_CANNOT_OPEN: the database file cannot be opened: .*user must be able to write/],
+    [gateway.dir, 0o500, /SQLITE_(READ_ONLY|CANNOT_OPEN): .*(user the right to write both|must be able to write in it)/],
+    [`${db}.lock`, 0o400, /lock/]]) {
+    const good = statSync(name).mode & 0o777;
+    await refusesToStartWith({ code: 2, prefix: powerless }, () => {
+      const before = readFileSync(db);
+      chmodSync(name, mode);
+      return before;
+    }, (before) => {
+      chmodSync(name, good);
+      assert.ok(readFileSync(db).equals(before), 'nothing was written');
+    }, says);
+  }
+});
+
+test('a database that another process has locked: it says so, and that it may pass by itself', async () => {
+  await refusesToStartWith({ code: 1 }, () => lock(file('gateway.db')), (unlock) => unlock(),
+    /SQLITE_LOCKED: another process holds the database's lock: end it/);
 });
 
 test('neither log nor metrics name anybody', () => rig.checkNothingTold());

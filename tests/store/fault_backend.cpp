@@ -174,8 +174,8 @@ class FaultBackend final : public Backend {
     return under_->pending_users(tenant, after, limit);
   }
   Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::size_t limit) override {
-    return under_->overdue_users(waiting, ready, limit);
+                                                 std::int64_t after, std::size_t limit) override {
+    return under_->overdue_users(waiting, ready, after, limit);
   }
 
  private:

@@ -79,8 +79,8 @@ class SqliteBackend final : public Backend {
     return read([&](Reader& r) { return r.pending_users(tenant, after, limit); });
   }
   Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::size_t limit) override {
-    return read([&](Reader& r) { return r.overdue_users(waiting, ready, limit); });
+                                                 std::int64_t after, std::size_t limit) override {
+    return read([&](Reader& r) { return r.overdue_users(waiting, ready, after, limit); });
   }
 
  private:

@@ -68,10 +68,11 @@ Result<void> Reader::prepare_all() {
       {overdue_,
        "SELECT a.tenant, a.uid, a.acked_event, a.next_event-1, p.sealed FROM account a"
        " LEFT JOIN profile p ON p.uid=a.uid"
-       " WHERE a.state=0 AND a.lowest_unsettled<a.next_order AND EXISTS ("
+       " WHERE a.uid>?4 AND a.state=0 AND a.lowest_unsettled<a.next_order AND EXISTS ("
        "SELECT 1 FROM message m WHERE m.tenant=a.tenant AND m.uid=a.uid"
        " AND m.ord>=a.lowest_unsettled"
-       " AND ((m.state=0 AND m.created<?1) OR (m.state=1 AND m.created<?2))) LIMIT ?3"},
+       " AND ((m.state=0 AND m.created<?1) OR (m.state=1 AND m.created<?2))) ORDER BY a.uid LIMIT "
+       "?3"},
   };
   for (const auto& [into, sql] : all) GW_TRY(db_.prepare(into, sql, Stage::kOpen));
   return {};
@@ -233,8 +234,8 @@ Result<std::vector<PendingUser>> Reader::pending_users(TenantId tenant, std::int
 }
 
 Result<std::vector<PendingUser>> Reader::overdue_users(WallTime waiting, WallTime ready,
-                                                       std::size_t limit) {
-  Rows rows(overdue_, unix_ms(waiting), unix_ms(ready), static_cast<std::int64_t>(limit));
+                                                       std::int64_t after, std::size_t limit) {
+  Rows rows(overdue_, unix_ms(waiting), unix_ms(ready), static_cast<std::int64_t>(limit), after);
   std::vector<PendingUser> found;
   while (rows.next())
     found.push_back({{static_cast<TenantId>(overdue_.integer(0)), overdue_.integer(1)},

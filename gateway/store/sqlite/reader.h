@@ -30,7 +30,7 @@ class Reader {
   Result<std::vector<PendingUser>> pending_users(TenantId tenant, std::int64_t after,
                                                  std::size_t limit);
   Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::size_t limit);
+                                                 std::int64_t after, std::size_t limit);
 
  private:
   class Snapshot;

@@ -70,6 +70,10 @@ Result<void> Writer::prepare_all() {
       {put_received_,
        "INSERT INTO received (tenant, uid, seq, at, message, cipher_hash)"
        " VALUES (?1,?2,?3,?4,?5,?6)"},
+      {replace_received_,
+       "INSERT INTO received (tenant, uid, seq, at, message, cipher_hash)"
+       " VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT (tenant, uid, message)"
+       " DO UPDATE SET seq=excluded.seq, cipher_hash=excluded.cipher_hash"},
       {erase_ratchets_, "DELETE FROM ratchet WHERE tenant=?1 AND uid=?2"},
       {erase_contacts_, "DELETE FROM contact WHERE tenant=?1 AND uid=?2"},
       {erase_prekeys_, "DELETE FROM prekey WHERE tenant=?1 AND uid=?2"},
@@ -195,6 +199,7 @@ int Writer::probe(const ChangeSet& c, Outcome& outcome) {
     if (rows.failed()) return rows.rc();
   }
   for (const auto& r : c.received) {
+    if (r.known) continue;
     Rows rows(find_received_, c.user.tenant, c.user.uid, r.message);
     if (rows.next()) outcome.existing_received.push_back(r.message);
     if (rows.failed()) return rows.rc();
@@ -286,8 +291,8 @@ int Writer::write_events(const ChangeSet& c) {
     if (rc != SQLITE_DONE) return rc;
   }
   for (const auto& r : c.received) {
-    int rc = put_received_.run(c.user.tenant, c.user.uid, r.seq, unix_ms(r.at), r.message,
-                               r.cipher_hash);
+    auto& put = r.known ? replace_received_ : put_received_;
+    int rc = put.run(c.user.tenant, c.user.uid, r.seq, unix_ms(r.at), r.message, r.cipher_hash);
     if (rc != SQLITE_DONE) return rc;
   }
   return SQLITE_OK;

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Program } from './program.mjs';
 
 const kRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
@@ -22,18 +23,20 @@ export class Simulator {
       throw new Error(`no simulator at ${binary}: build whatsapp_sim, or set GW_BUILD`);
     }
     const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const program = new Program('the simulator', child, () => 'see its output above');
     const lines = createInterface({ input: child.stdout });
     const first = await Promise.race([
       once(lines, 'line').then(([line]) => line),
-      once(child, 'exit').then(([code]) => {
-        throw new Error(`the simulator ended with ${code}`);
+      program.gone.then(([code, signal]) => {
+        throw new Error(`the simulator ended with ${code ?? signal}`);
       }),
     ]);
-    return new Simulator(child, JSON.parse(first));
+    program.detach();
+    return new Simulator(program, JSON.parse(first));
   }
 
-  constructor(child, ready) {
-    this.child = child;
+  constructor(program, ready) {
+    this.program = program;
     this.tcpPort = ready.tcp_port;
     this.wsPort = ready.ws_port;
     this.httpPort = ready.http_port;
@@ -82,10 +85,6 @@ export class Simulator {
     }
   }
 
-  async stop() {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const gone = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
-    await gone;
-  }
+  // Fails when it crashed, or ends with anything but 0.
+  async stop() { await this.program.end(); }
 }

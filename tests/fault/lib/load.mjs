@@ -3,21 +3,11 @@
 import assert from 'node:assert/strict';
 import { Gateway, kIntegrator, kIssuer } from '../../integration/lib/gateway.mjs';
 import { Provider } from '../../integration/lib/provider.mjs';
+export { random } from '../../integration/lib/random.mjs';
 import { Simulator } from '../../conformance/lib/sim.mjs';
 
-// Small, seeded, good enough to choose moments.
-export function random(seed) {
-  let s = BigInt(seed) & 0xffffffffffffffffn;
-  return () => {
-    s = (s + 0x9e3779b97f4a7c15n) & 0xffffffffffffffffn;
-    let z = s;
-    z = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & 0xffffffffffffffffn;
-    z = ((z ^ (z >> 27n)) * 0x94d049bb133111ebn) & 0xffffffffffffffffn;
-    return Number((z ^ (z >> 31n)) >> 11n) / 2 ** 53;
-  };
-}
-
 const kFinal = new Set(['SENT', 'DELIVERED', 'READ', 'REJECTED', 'EXPIRED', 'UNCONFIRMED']);
+const kPassing = new Set(['THROTTLED', 'STORE_UNAVAILABLE', 'OWNERSHIP_LOST', 'NO_CLIENT', 'DRAINING']);
 const kWindow = 8;  // submits without a result, a conversation
 
 export class Load {
@@ -29,6 +19,7 @@ export class Load {
     for (const user of this.users)
       for (const phone of this.phones) this.lanes.push({ user, phone, next: 0, open: new Map(), accepted: [], inbound: 0 });
     this.running = false;
+    this.refusals = new Map();  // reason -> how often
     this.moments = 0;  // results and events so far: what a kill is timed by
   }
 
@@ -79,10 +70,10 @@ export class Load {
     const n = Number(r.requestId.split('/')[2]);
     if (r.accepted) {
       if (lane.open.delete(n)) lane.accepted.push(n);
-    } else if (['THROTTLED', 'STORE_UNAVAILABLE', 'OWNERSHIP_LOST', 'NO_CLIENT', 'DRAINING'].includes(r.error.reason)) {
-      lane.again = true;  // not stored: the same, and all behind it, once more and in order
     } else {
-      this.provider.violations.push(`${r.requestId}: ${r.error.reason}`);
+      this.refusals.set(r.error.reason, (this.refusals.get(r.error.reason) ?? 0) + 1);
+      if (kPassing.has(r.error.reason)) lane.again = true;  // not stored: the same, and all behind it, once more and in order
+      else this.provider.violations.push(`${r.requestId}: ${r.error.reason}`);
     }
     this.fill();
   }
@@ -181,7 +172,6 @@ export class Load {
 
   async stop() {
     this.provider?.close();
-    await this.gateway?.end();
-    await this.sim?.stop();
+    try { await this.gateway?.end(); } finally { await this.sim?.stop(); }
   }
 }

@@ -1,5 +1,6 @@
 // The real gateway binary as a test runs it: a folder of its own with keys, certificates, settings
 // and database; started, killed and started again on the same files.
+import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { Program } from '../../conformance/lib/program.mjs';
 import { buildFolder } from '../../conformance/lib/sim.mjs';
 
 export const kIntegrator = 7;
@@ -26,7 +28,9 @@ export function signToken(jwk, { issuer = kIssuer, user, lifetime = 600, claims 
 }
 
 export class Gateway {
-  // {sim, binary?, limits?: {name: text}, extra?: YAML at the end, rootKey?, args?, env?}
+  // {sim, binary?, prefix?: a command that starts it, limits?: {name: text}, whatsapp?: YAML in that
+  // section, port?: of WhatsApp, extra?: YAML at the end, rootKey?, args?, env?, commands?: true for
+  // faulty_gateway, which obeys tell()}
   constructor(options) {
     this.options = options;
     this.dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'gateway-'));
@@ -64,8 +68,9 @@ keys:
   key_encryption_key_file: keys/key_encryption_key
 whatsapp:
   host: 127.0.0.1
-  port: ${sim.tcpPort}
+  port: ${this.options.port ?? sim.tcpPort}
   root_key: ${this.options.rootKey ?? sim.rootKey}
+${this.options.whatsapp ?? ''}
 ${Object.keys(limits).length ? 'limits:\n' + Object.entries(limits).map(([k, v]) => `  ${k}: ${v}\n`).join('') : ''}
 providers:
   - id: birdy
@@ -85,18 +90,19 @@ ${changes.extra ?? this.options.extra ?? ''}
   async start() {
     if (!this.config) this.prepare();
     const log = openSync(path.join(this.dir, 'gateway.log'), 'a');
-    this.child = spawn(this.options.binary ?? binary('interop-gateway'),
-      ['--config', this.config, ...(this.options.args ?? [])],
-      { stdio: ['ignore', 'pipe', log], env: { ...process.env, ...this.options.env } });
+    const [command, ...args] = this.command(...(this.options.args ?? []));
+    const child = this.child = spawn(command, args,
+      { stdio: [this.options.commands ? 'pipe' : 'ignore', 'pipe', log], env: { ...process.env, ...this.options.env } });
     closeSync(log);
-    const child = this.child;
-    this.gone = once(child, 'exit');
+    this.lines = createInterface({ input: child.stdout });
+    const program = this.program = new Program('the gateway', child, () => this.log().slice(-2000));
     const line = await Promise.race([
-      once(createInterface({ input: child.stdout }), 'line').then(([text]) => text),
-      this.gone.then(([code, signal]) => {
+      once(this.lines, 'line').then(([text]) => text),
+      program.gone.then(([code, signal]) => {
         throw new Error(`the gateway ended with ${code ?? signal}: ${this.log().slice(-2000)}`);
       }),
     ]);
+    program.detach();
     const ready = JSON.parse(line);
     this.apiPort = Number(ready.api.split(':').pop());  // the same one at the next start
     this.operator = `http://${ready.operator}`;
@@ -104,11 +110,24 @@ ${changes.extra ?? this.options.extra ?? ''}
     return this;
   }
 
+  // A command to faulty_gateway, one at a time.
+  async tell(command) {
+    const answer = once(this.lines, 'line');
+    this.child.stdin.write(`${command}\n`);
+    const [line] = await answer;
+    assert.deepEqual(JSON.parse(line), { done: true }, command);
+  }
+
   // Where it must not start, or only checks: {code, stdout, stderr} of its end.
   run(...args) {
-    return new Promise((resolve) => execFile(this.options.binary ?? binary('interop-gateway'),
-      ['--config', this.config, ...args], { timeout: 20_000 },
+    const [command, ...rest] = this.command(...args);
+    return new Promise((resolve) => execFile(command, rest, { timeout: 20_000 },
       (error, stdout, stderr) => resolve({ code: error ? error.code ?? error.signal : 0, stdout, stderr })));
+  }
+
+  command(...args) {
+    const { prefix = [], binary: program = binary('interop-gateway') } = this.options;
+    return [...prefix, program, '--config', this.config, ...args];
   }
 
   log() { return readFileSync(path.join(this.dir, 'gateway.log'), 'utf8'); }
@@ -126,10 +145,13 @@ ${changes.extra ?? this.options.extra ?? ''}
     return line === undefined ? undefined : Number(line.split(' ').pop());
   }
 
+  // SIGTERM and SIGINT have to lead to exit code 0, without a report of a sanitizer; one that ended by
+  // itself before crashed. Resolves with [code, signal].
   async end(signal = 'SIGTERM') {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    this.child.kill(signal);
-    return this.gone;
+    if (!this.program) return undefined;
+    const ended = await this.program.end(signal);
+    assert.doesNotMatch(this.log(), /ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|: runtime error: /);
+    return ended;
   }
   kill() { return this.end('SIGKILL'); }
 }

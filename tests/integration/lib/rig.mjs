@@ -21,10 +21,10 @@ export async function eventually(look, what, deadlineMs = 15000) {
 }
 
 export class Rig {
-  // options: those of Gateway
+  // options: those of Gateway; without `sim` one is started
   static async start(options = {}) {
     const rig = new Rig();
-    rig.sim = await Simulator.start();
+    rig.sim = options.sim ?? await Simulator.start();
     rig.gateway = await new Gateway({ sim: rig.sim, extra: 'log:\n  level: debug\n', ...options }).start();
     await rig.sim.addProvider({ integrator: kIntegrator, issuer: kIssuer, jwks: rig.gateway.jwks });
     await rig.sim.addProvider({ ...kOther, jwks: rig.gateway.jwks });
@@ -109,6 +109,36 @@ export class Rig {
     return sent;
   }
 
+  // From a phone to the user; the function that it returns waits until they were told, once and in order.
+  async inbound(user, phone, count = 1, provider = this.provider) {
+    const before = provider.received(user).length;
+    const texts = Array.from({ length: count }, () => this.text('inbound'));
+    for (const text of texts) await this.sim.send(phone.number, { integrator: kIntegrator, user }, text);
+    return async () => {
+      await provider.until(() => provider.received(user).length >= before + count, 'inbound texts');
+      assert.deepEqual(provider.received(user).slice(before).map((m) => m.content.text.body), texts);
+    };
+  }
+
+  // The user's link from now on: reasons of its DOWNs, and waiting for one and the link after it.
+  watch(user, provider = this.provider) {
+    const from = provider.frames.length;
+    const downs = () => provider.frames.slice(from).map((f) => f.linkStatus)
+      .filter((s) => s?.userId === user && s.state === 'LINK_STATE_DOWN').map((s) => s.reason);
+    const tokenWanted = () => provider.frames.slice(from).some((f) => f.tokenWanted?.userId === user);
+    const goesDown = (reason) => provider.until(() => downs().includes(reason), reason).catch((error) => {
+      throw new Error(`${error.message}; there were: ${downs()}`);
+    });
+    const comesBack = async (reason) => {
+      await goesDown(reason);
+      await provider.until(() => provider.user(user).link === 'UP', 'link up');
+      assert.ok(tokenWanted(), 'a fresh token was asked for');
+    };
+    return { downs, tokenWanted, goesDown, comesBack };
+  }
+
+  fault(kind, user, more = {}) { return this.sim.addFault({ kind, target: `${kIntegrator}-${user}`, ...more }); }
+
   // What the simulator knows of a user.
   async interop(user) { return (await this.sim.interop()).find((u) => u.user === user); }
 
@@ -130,9 +160,9 @@ export class Rig {
     assert.deepEqual(this.providers.flatMap((p) => p.violations), []);
   }
 
+  // Fails when one of the programs does not end as it should.
   async stop() {
     for (const provider of this.providers) provider.close();
-    await this.gateway?.end();
-    await this.sim?.stop();
+    try { await this.gateway?.end(); } finally { await this.sim?.stop(); }
   }
 }

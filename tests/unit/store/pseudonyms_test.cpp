@@ -31,7 +31,7 @@ TEST(PseudonymsTest, StaysAsItIs) {
             "df0dc7a7c236ff071c6789a3058cd7fc");
   EXPECT_EQ(to_hex(kNames.received(kAnna, "1@lid", "ABC")), "a709bc7f6090fb82222d5c5588d978cc");
   EXPECT_EQ(kNames.log_name(kAnna), "bb79222dff0b3005");
-  EXPECT_EQ(kNames.order_of(kAnna, "9F2ECF396BBB47EACDB89DA3B3A2FB58"), 4711);
+  EXPECT_EQ(kNames.message_ids(kAnna).order_of("9F2ECF396BBB47EACDB89DA3B3A2FB58"), 4711);
 }
 
 TEST(PseudonymsTest, TenantsAndUsersNeverShareATag) {
@@ -58,31 +58,31 @@ TEST(PseudonymsTest, EncodingsAreUnambiguous) {
 
 TEST(PseudonymsTest, AMessageIdGivesItsOrderToItsUserOnly) {
   for (Order order : {Order{1}, Order{77}, (Order{1} << 48) - 1}) {
-    auto id = kNames.message_id(kAnna, order);
+    auto id = kNames.message_ids(kAnna).message_id(order);
     EXPECT_EQ(id.size(), 32u);
     EXPECT_EQ(id.find_first_not_of("0123456789ABCDEF"), std::string::npos);
-    EXPECT_EQ(kNames.order_of(kAnna, id), order);
-    EXPECT_EQ(kNames.order_of(kBert, id), 0);
-    EXPECT_EQ(kNames.order_of(kForeign, id), 0);
-    EXPECT_EQ(Pseudonyms(root(2)).order_of(kAnna, id), 0);
+    EXPECT_EQ(kNames.message_ids(kAnna).order_of(id), order);
+    EXPECT_EQ(kNames.message_ids(kBert).order_of(id), 0);
+    EXPECT_EQ(kNames.message_ids(kForeign).order_of(id), 0);
+    EXPECT_EQ(Pseudonyms(root(2)).message_ids(kAnna).order_of(id), 0);
   }
 }
 
 TEST(PseudonymsTest, TwoIdsOfOneOrderDiffer) {
   std::set<std::string> ids;
-  for (int i = 0; i < 100; ++i) ids.insert(kNames.message_id(kAnna, 5));
+  for (int i = 0; i < 100; ++i) ids.insert(kNames.message_ids(kAnna).message_id(5));
   EXPECT_EQ(ids.size(), 100u);
 }
 
 TEST(PseudonymsTest, WhatIsNoIdOfOursHasNoOrder) {
-  auto id = kNames.message_id(kAnna, 5);
+  auto id = kNames.message_ids(kAnna).message_id(5);
   for (std::string bad : {std::string(), std::string("3EB0"), id + "00", id.substr(1) + "G",
                           std::string(32, '0'), std::string(32, 'F'), to_hex(*from_hex(id))})
-    EXPECT_EQ(kNames.order_of(kAnna, bad), 0) << bad;
+    EXPECT_EQ(kNames.message_ids(kAnna).order_of(bad), 0) << bad;
   for (std::size_t i = 0; i < id.size(); ++i) {
     auto other = id;
     other[i] = other[i] == 'A' ? 'B' : 'A';
-    EXPECT_EQ(kNames.order_of(kAnna, other), 0) << i;
+    EXPECT_EQ(kNames.message_ids(kAnna).order_of(other), 0) << i;
   }
 }
 

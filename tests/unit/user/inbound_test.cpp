@@ -5,25 +5,6 @@
 namespace gw::user::testing {
 namespace {
 
-Input inbound(stanza::Node node) {
-  auto input = read_stanza(std::move(node));
-  EXPECT_TRUE(input.has_value());
-  return *input;
-}
-
-stanza::Node sent(const Effects& effects, std::size_t i = 0) {
-  if (i >= effects.send.size()) return stanza::Node("nothing");
-  return *stanza::decode(effects.send[i]);
-}
-
-std::vector<std::string> texts(const World& w) {
-  std::vector<std::string> out;
-  for (const auto& event : w.events)
-    if (const auto* m = std::get_if<message::MessageReceived>(&event.body))
-      out.push_back(std::get<message::Text>(m->content).body);
-  return out;
-}
-
 TEST(Inbound, TextBecomesOneEventAndThenAReceipt) {
   World w;
   w.link_up();

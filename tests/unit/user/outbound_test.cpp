@@ -17,14 +17,6 @@ ReceiptInput receipt(const Phone& from, const std::string& id, whatsapp::Receipt
           stanza::Node("ack").with("id", id)};
 }
 
-std::vector<State> states_of(const World& w, std::string_view request) {
-  std::vector<State> out;
-  for (const auto& event : w.events)
-    if (const auto* s = std::get_if<message::MessageStatus>(&event.body))
-      if (s->request_id == request) out.push_back(s->state);
-  return out;
-}
-
 TEST(Outbound, TextReachesThePhoneAndIsSettledStepByStep) {
   World w;
   w.link_up();

@@ -106,14 +106,26 @@ void Phone::learn(const stanza::Node& upload) {
   bundle_ = b;
 }
 
+void Phone::reinstall() {
+  identity_keys = signal::generate_identity();
+  signed_ = signal::generate_signed_prekey(identity_keys, 78);
+  prekeys_ = signal::generate_prekeys(900, 10);
+  record_.reset();
+  user_identity_.reset();
+}
+
 stanza::Node Phone::write(std::string_view text, std::string_view id) {
+  Bytes plain = whatsapp::encode_content(message::Text{std::string(text)});
+  signal::pad(plain);
+  return write_plain(plain, id);
+}
+
+stanza::Node Phone::write_plain(const Bytes& plain, std::string_view id) {
   if (!record_) {
     auto writes = engine_.start(*this, kUser, *bundle_);
     EXPECT_TRUE(writes.has_value());
     take(std::move(*writes));
   }
-  Bytes plain = whatsapp::encode_content(message::Text{std::string(text)});
-  signal::pad(plain);
   auto sealed = engine_.encrypt(*this, kUser, plain);
   EXPECT_TRUE(sealed.has_value());
   take(std::move(sealed->writes));
@@ -144,7 +156,7 @@ World::World() : names_(crypto::Key32{1, 2, 3}) {
   reload();
 }
 
-Env World::env() { return {wall, mono, limits, names_, dialect_, engine_}; }
+Env World::env() { return {wall, mono, limits, names_, ids_, dialect_, engine_}; }
 
 void World::reload() {
   store::UserRows rows{account_, {}, {}};
@@ -233,18 +245,35 @@ void World::apply(const store::ChangeSet& cs) {
     events.push_back(*event);
   }
   ASSERT_EQ(cs.next_event, account_.next_event);
-  for (const auto& row : cs.received)
-    ASSERT_TRUE(received_.insert(row.message).second) << "a received id twice";
+  for (const auto& row : cs.received) {
+    if (row.known) {
+      ASSERT_TRUE(received_.contains(row.message)) << "known, and not there";
+    } else {
+      ASSERT_FALSE(received_.contains(row.message)) << "a received id twice";
+    }
+    received_[row.message] = row;
+  }
   for (const auto& [order, row] : message_rows_)
     if (order < cs.lowest_unsettled) {
       ASSERT_TRUE(message::is_settled(row.state));
     }
 }
 
+bool World::finds_received(const store::ChangeSet& cs, Existing& into) const {
+  bool found = false;
+  for (const auto& row : cs.received)
+    if (auto it = received_.find(row.message); it != received_.end() && !row.known)
+      found |= into.received.emplace(row.message, it->second).second;
+  return found;
+}
+
 Effects World::run(std::vector<Input> inputs) {
   load_needs(inputs);
   auto e = env();
-  auto draft = step(state, inputs, existing, e);
+  auto knowing = existing;
+  while (finds_received(step(state, inputs, knowing, e).change_set(98), knowing)) {
+  }
+  auto draft = step(state, inputs, knowing, e);
   bool changed = draft.has_changes();
   if (changed) {
     last = draft.change_set(99);
@@ -344,6 +373,33 @@ Input World::submit(const std::string& request, const std::string& text,
 
 Effects World::send(const std::string& request, const std::string& text) {
   return answer(run({submit(request, text)}));
+}
+
+Input inbound(stanza::Node node) {
+  auto input = read_stanza(std::move(node));
+  EXPECT_TRUE(input.has_value());
+  return *input;
+}
+
+stanza::Node sent(const Effects& effects, std::size_t i) {
+  if (i >= effects.send.size()) return stanza::Node("nothing");
+  return *stanza::decode(effects.send[i]);
+}
+
+std::vector<std::string> texts(const World& w) {
+  std::vector<std::string> out;
+  for (const auto& event : w.events)
+    if (const auto* m = std::get_if<message::MessageReceived>(&event.body))
+      out.push_back(std::get<message::Text>(m->content).body);
+  return out;
+}
+
+std::vector<message::State> states_of(const World& w, std::string_view request) {
+  std::vector<message::State> out;
+  for (const auto& event : w.events)
+    if (const auto* s = std::get_if<message::MessageStatus>(&event.body))
+      if (s->request_id == request) out.push_back(s->state);
+  return out;
 }
 
 const Message* World::message(std::string_view request_id) const {

@@ -27,8 +27,12 @@ class Phone : public signal::Reader {
   std::optional<std::string> read(const Bytes& stanza);
   // A message stanza as WhatsApp's server hands it to our user.
   stanza::Node write(std::string_view text, std::string_view id);
+  // The same with this plaintext, padding and all.
+  stanza::Node write_plain(const Bytes& plain, std::string_view id);
   // Makes the phone know our user: from the upload stanza.
   void learn(const stanza::Node& upload);
+  // Another identity with nothing of the old sessions, as after the app was installed anew.
+  void reinstall();
   bool knows_user() const { return bundle_.has_value(); }
   signal::Identity identity_keys;
 
@@ -56,7 +60,8 @@ class World {
   World();
 
   // Takes one step, "commits" it and returns what leaves. The change set is checked against what a
-  // store would demand.
+  // store would demand. Received ids that exist are found out as a store would find them out: the
+  // step is taken again knowing them.
   Effects run(std::vector<Input> inputs);
   // The same, but the commit fails: nothing may have changed.
   Effects run_and_lose(std::vector<Input> inputs);
@@ -94,9 +99,11 @@ class World {
   Env env();
   void load_needs(const std::vector<Input>& inputs);
   void apply(const store::ChangeSet& change);
+  bool finds_received(const store::ChangeSet& change, Existing& into) const;
   stanza::Node answer_to(const Request& request);
 
   store::Pseudonyms names_;
+  store::MessageIds ids_ = names_.message_ids({7, 42});
   whatsapp::Dialect dialect_{7, stanza::InteropForm::kWithServer};
   signal::Engine engine_;
   std::uint64_t link_ = 0;
@@ -106,7 +113,20 @@ class World {
   std::map<Tag, Bytes> contact_rows_;
   std::map<std::pair<Tag, std::uint16_t>, Bytes> ratchet_rows_;
   std::map<Order, store::MessageRow> message_rows_;
-  std::set<Tag> requests_, received_;
+  std::set<Tag> requests_;
+  std::map<Tag, store::Received> received_;
 };
+
+// ---- what tests ask of it ----
+Input inbound(stanza::Node node);                              // a stanza from the link
+stanza::Node sent(const Effects& effects, std::size_t i = 0);  // the i-th that leaves
+std::vector<std::string> texts(const World& w);                // received, in order
+std::vector<message::State> states_of(const World& w, std::string_view request);
+template <class Body>
+std::size_t count_events(const World& w) {
+  std::size_t n = 0;
+  for (const auto& event : w.events) n += std::holds_alternative<Body>(event.body) ? 1 : 0;
+  return n;
+}
 
 }  // namespace gw::user::testing
