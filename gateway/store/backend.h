@@ -69,6 +69,7 @@ class Backend {
   virtual Result<std::optional<DataKey>> data_key(std::uint32_t id) = 0;
   virtual Result<std::optional<Account>> find_user(TenantId tenant, const Tag& user_tag) = 0;
   virtual Result<std::optional<UserRows>> load(UserRef user) = 0;
+  virtual Result<std::vector<PrekeyBatch>> load_prekeys(UserRef user) = 0;  // by first id
   virtual Result<std::vector<Conversation>> load_conversations(UserRef user,
                                                                std::span<const Tag> contacts) = 0;
   virtual Result<std::vector<MessageRow>> find_messages(UserRef user,

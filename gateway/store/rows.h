@@ -131,7 +131,6 @@ struct MessageRow {
 };
 struct UserRows {
   Account account;
-  std::vector<PrekeyBatch> prekeys;
   std::vector<MessageRow> unsettled;  // WAITING and READY, in order
 };
 struct Conversation {

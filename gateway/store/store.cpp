@@ -111,9 +111,15 @@ class StoreImpl final : public Store {
       if (!loaded) return loaded;
       Version newest = loaded->account.version;
       GW_TRY(sealer_.open_profile(user, loaded->account.profile, newest));
-      for (auto& row : loaded->prekeys) GW_TRY(sealer_.open(user, row, newest));
       for (auto& row : loaded->unsettled) GW_TRY(sealer_.open(user, row, newest));
       return loaded;
+    });
+  }
+  void load_prekeys(UserRef user, Done<std::vector<PrekeyBatch>> done) override {
+    read(std::move(done), [this, user]() -> Result<std::vector<PrekeyBatch>> {
+      GW_ASSIGN(auto rows, backend_->load_prekeys(user));
+      for (auto& row : rows) GW_TRY(sealer_.open(user, row, -1));
+      return rows;
     });
   }
   void load_conversations(UserRef user, std::vector<Tag> contacts,

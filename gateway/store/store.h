@@ -100,6 +100,7 @@ class Store {
 
   virtual void find_user(TenantId tenant, Tag user_tag, Done<std::optional<Account>> done) = 0;
   virtual void load(UserRef user, Done<std::optional<UserRows>> done) = 0;
+  virtual void load_prekeys(UserRef user, Done<std::vector<PrekeyBatch>> done) = 0;
   // What does not open counts as not there (StoreProbe::damaged_rows): it is asked for and
   // written anew, and the user's other conversations live on.
   virtual void load_conversations(UserRef user, std::vector<Tag> contacts,

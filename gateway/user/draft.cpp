@@ -9,6 +9,11 @@ namespace {
 
 const Conversation kUnknown{};
 
+const PrekeyBatch* find(const std::map<std::uint32_t, PrekeyBatch>& batches, std::uint32_t id) {
+  auto it = batches.find(id);
+  return it == batches.end() ? nullptr : &it->second;
+}
+
 }  // namespace
 
 Draft::Draft(const State& base, Env& env)
@@ -52,14 +57,14 @@ void Draft::put_ratchet(const Tag& tag, std::uint16_t device, Bytes record) {
 
 const PrekeyBatch* Draft::batch(std::uint32_t first_id) const {
   if (auto it = batches_.find(first_id); it != batches_.end()) return &it->second;
-  auto it = base_.prekeys.find(first_id);
-  return it == base_.prekeys.end() ? nullptr : &it->second;
+  return base_.prekeys ? find(*base_.prekeys, first_id) : nullptr;
 }
 
 std::vector<std::uint32_t> Draft::batches() const {
   std::vector<std::uint32_t> ids;
-  for (const auto& [id, batch] : base_.prekeys)
-    if (!batches_.contains(id)) ids.push_back(id);
+  if (base_.prekeys)
+    for (const auto& [id, batch] : *base_.prekeys)
+      if (!batches_.contains(id)) ids.push_back(id);
   for (const auto& [id, batch] : batches_)
     if (!batch.keys.empty()) ids.push_back(id);
   return ids;
@@ -75,8 +80,8 @@ const signal::PreKey* Draft::prekey(std::uint32_t id) const {
 PrekeyBatch& Draft::edit_batch(std::uint32_t first_id) {
   auto [it, fresh] = batches_.try_emplace(first_id);
   if (fresh) {
-    if (auto base = base_.prekeys.find(first_id); base != base_.prekeys.end())
-      it->second = base->second;
+    if (const auto* base = base_.prekeys ? find(*base_.prekeys, first_id) : nullptr)
+      it->second = *base;
     it->second.first_id = first_id;
   }
   return it->second;
@@ -295,10 +300,11 @@ void Draft::absorb_into(State& state, bool committed) && {
     state.conversations.insert_or_assign(tag, std::move(conversation));
   }
   for (auto& [first, batch] : batches_) {
+    if (!state.prekeys) break;
     if (batch.keys.empty()) {
-      state.prekeys.erase(first);
+      state.prekeys->erase(first);
     } else {
-      state.prekeys.insert_or_assign(first, std::move(batch));
+      state.prekeys->insert_or_assign(first, std::move(batch));
     }
   }
   for (auto& [order, m] : messages_) {

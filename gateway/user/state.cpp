@@ -23,10 +23,6 @@ Result<State> State::from_rows(store::UserRows rows) {
   GW_ASSIGN(state.profile, read_profile(rows.account.profile));
   rows.account.profile.clear();
   state.account = std::move(rows.account);
-  for (const auto& row : rows.prekeys) {
-    GW_ASSIGN(auto batch, read_prekeys(row.first_id, row.blob));
-    state.prekeys.emplace(row.first_id, std::move(batch));
-  }
   for (auto& row : rows.unsettled) GW_TRY(state.add_message(std::move(row)));
   for (const auto& [order, m] : state.messages) {
     if (m.state == message::State::kWaiting) state.now.waiting[m.contact].push_back(order);
@@ -80,10 +76,18 @@ void State::put_message(Message message) {
   messages.insert_or_assign(order, std::move(message));
 }
 
-std::size_t State::count_prekeys() const {
-  std::size_t n = 0;
-  for (const auto& [first, batch] : prekeys) n += batch.keys.size();
-  return n;
+Result<void> State::add_prekeys(std::vector<store::PrekeyBatch> rows) {
+  prekeys.emplace();
+  for (auto& row : rows) {
+    auto batch = read_prekeys(row.first_id, row.blob);
+    crypto::wipe(row.blob);
+    if (!batch) {
+      prekeys.reset();
+      return fail(std::move(batch).error());
+    }
+    prekeys->emplace(row.first_id, *std::move(batch));
+  }
+  return {};
 }
 
 std::optional<WallTime> State::next_deadline(const Limits& limits, WallTime wall,

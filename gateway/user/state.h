@@ -133,7 +133,8 @@ struct Volatile {
 struct State {
   store::Account account;
   Profile profile;
-  std::map<std::uint32_t, PrekeyBatch> prekeys;
+  // Loaded for the steps that use them and let go of again: an idle user holds no prekeys.
+  std::optional<std::map<std::uint32_t, PrekeyBatch>> prekeys;
   std::unordered_map<Tag, Conversation, TagHash> conversations;
   std::map<Order, Message> messages;                   // every unsettled one, and some settled ones
   std::unordered_map<Tag, Order, TagHash> by_request;  // of `messages`
@@ -147,13 +148,13 @@ struct State {
   static Result<State> from_rows(store::UserRows rows);
   Result<void> add_conversation(store::Conversation rows);
   Result<void> add_message(store::MessageRow row);
+  Result<void> add_prekeys(std::vector<store::PrekeyBatch> rows);
   // Something waits for room, and there is room now: a Timer input takes it on.
   bool has_room_again(const Limits& limits) const {
     return now.held && ready_bytes <= limits.ready_bytes / 2;
   }
   // The next moment at which a Timer input has something to do.
   std::optional<WallTime> next_deadline(const Limits& limits, WallTime wall, MonoTime mono) const;
-  std::size_t count_prekeys() const;
   // Lets go of what is cached over the limits and not in use.
   void trim(const Limits& limits);
   void put_message(Message message);

@@ -53,6 +53,7 @@ class NeedList {
     auto m = state_.messages.find(env_.ids.order_of(id));
     if (m != state_.messages.end()) tag(m->second.contact);
   }
+  void prekeys() { out.prekeys = !state_.prekeys; }
   void waiting() {
     for (const auto& [named, orders] : state_.now.waiting) tag(named);
   }
@@ -120,6 +121,14 @@ std::size_t size_of(const Input& input) {
                     input);
 }
 
+// An answer that makes us upload keys, or says that they arrived.
+bool uploads(const State& state, const AnswerInput& in, const Env& env) {
+  if (in.kind == RequestKind::kUpload) return in.answer.has_value();
+  if (in.kind != RequestKind::kCount || !in.answer) return false;
+  auto left = whatsapp::read_key_count(*in.answer);
+  return !state.profile.uploaded || !left || *left < env.limits.prekeys_low;
+}
+
 Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
   NeedList list(state, env);
   for (const auto& input : inputs) {
@@ -128,6 +137,8 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                           [&](const InboundInput& in) {
                             if (auto sender = sender_contact(in.message))
                               list.tag(env.names.contact(state.account.user, *sender));
+                            for (const auto& enc : in.message.encs)
+                              if (enc.type == "pkmsg") list.prekeys();
                           },
                           [&](const ReceiptInput& in) {
                             for (const auto& id : in.receipt.ids) list.message_id(id);
@@ -139,6 +150,7 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                           },
                           [&](const AnswerInput& in) {
                             if (in.kind == RequestKind::kActive) list.waiting();
+                            if (uploads(state, in, env)) list.prekeys();
                             bool devices = in.kind == RequestKind::kDevices;
                             if (devices || in.kind == RequestKind::kKeys) list.tag(in.contact);
                             if (!devices || !in.answer) return;
@@ -149,8 +161,13 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                           },
                           [&](const NotificationInput& in) {
                             if (auto contact = notified_contact(in.node)) list.contact(*contact);
+                            if (whatsapp::low_keys(in.node)) list.prekeys();
                           },
-                          [&](const TimerInput&) { list.waiting(); }, [](const auto&) {}},
+                          [&](const TimerInput&) {
+                            list.waiting();
+                            if (state.now.upload_retry_at) list.prekeys();
+                          },
+                          [](const auto&) {}},
                input);
   }
   return std::move(list.out);

@@ -75,6 +75,7 @@ std::size_t size_of(const Input& input);  // about how much memory it holds
 struct Needs {
   std::vector<Tag> conversations;
   std::vector<Order> messages;
+  bool prekeys = false;
 };
 Needs needs(const State& state, std::span<const Input> inputs, const Env& env);
 

@@ -184,46 +184,54 @@ void Strand::pump() {
   }
 }
 
-// True when something has to be loaded first.
+// True when something has to be loaded first: one kind after the other, until nothing is missing.
 bool Strand::fetch_needs() {
   auto need = needs(*state_, batch_, *env_);
   std::erase_if(need.conversations, [&](const Tag& t) { return !tried_tags_.insert(t).second; });
-  std::erase_if(need.messages, [&](Order o) { return !tried_orders_.insert(o).second; });
-  if (need.conversations.empty() && need.messages.empty()) return false;
-  busy_ = true;
-  auto back = [self = shared_from_this()](Result<void> result) {
-    self->busy_ = false;
-    if (!result) return self->not_committed(result.error());
-    self->pump();
-  };
-  auto user = state_->account.user;
   if (!need.conversations.empty()) {
+    busy_ = true;
     shared_.store.load_conversations(
-        user, std::move(need.conversations),
-        [self = shared_from_this(), back](Result<std::vector<store::Conversation>> rows) {
-          self->context_.loop.post([self, back, rows = std::move(rows)]() mutable {
-            if (!rows) return back(fail(rows.error()));
-            for (auto& row : *rows)
-              if (auto ok = self->state_->add_conversation(std::move(row)); !ok)
-                return back(fail(ok.error()));
-            back({});
-          });
-        });
-    for (auto order : need.messages) tried_orders_.erase(order);  // the next round
+        state_->account.user, std::move(need.conversations),
+        loaded<std::vector<store::Conversation>>([](State& state, auto rows) -> Result<void> {
+          for (auto& row : rows) GW_TRY(state.add_conversation(std::move(row)));
+          return {};
+        }));
     return true;
   }
-  shared_.store.load_messages(
-      user, std::move(need.messages),
-      [self = shared_from_this(), back](Result<std::vector<store::MessageRow>> rows) {
-        self->context_.loop.post([self, back, rows = std::move(rows)]() mutable {
-          if (!rows) return back(fail(rows.error()));
-          for (auto& row : *rows)
-            if (auto ok = self->state_->add_message(std::move(row)); !ok)
-              return back(fail(ok.error()));
-          back({});
-        });
-      });
+  std::erase_if(need.messages, [&](Order o) { return !tried_orders_.insert(o).second; });
+  if (!need.messages.empty()) {
+    busy_ = true;
+    shared_.store.load_messages(
+        state_->account.user, std::move(need.messages),
+        loaded<std::vector<store::MessageRow>>([](State& state, auto rows) -> Result<void> {
+          for (auto& row : rows) GW_TRY(state.add_message(std::move(row)));
+          return {};
+        }));
+    return true;
+  }
+  if (!need.prekeys) return false;
+  busy_ = true;
+  shared_.store.load_prekeys(state_->account.user,
+                             loaded<std::vector<store::PrekeyBatch>>([](State& state, auto rows) {
+                               return state.add_prekeys(std::move(rows));
+                             }));
   return true;
+}
+
+// What a read completes with: folds the rows into the state, and goes on with the step.
+template <class Rows, class Fold>
+std::function<void(Result<Rows>)> Strand::loaded(Fold fold) {
+  watch_commit();
+  return [self = shared_from_this(), fold](Result<Rows> rows) mutable {
+    auto& loop = self->context_.loop;
+    loop.post([self = std::move(self), fold, rows = std::move(rows)]() mutable {
+      self->busy_ = false;
+      if (self->leaving_) return;
+      auto folded = rows ? fold(*self->state_, *std::move(rows)) : Result<void>(fail(rows.error()));
+      if (!folded) return self->not_committed(folded.error());
+      self->pump();
+    });
+  };
 }
 
 void Strand::run_step() {
@@ -418,6 +426,7 @@ void Strand::arm_deadline() {
 }
 
 void Strand::after_step() {
+  state_->prekeys.reset();
   watch_bounds();
   arm_deadline();
   if (state_->now.provider_ack > state_->account.acked_event && !ack_waits_) {

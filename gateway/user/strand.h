@@ -97,6 +97,8 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void pump();
   bool take_batch();
   bool fetch_needs();
+  template <class Rows, class Fold>
+  std::function<void(Result<Rows>)> loaded(Fold fold);
   void run_step();
   void committed(store::Outcome outcome);
   void resolve_existing(store::Outcome outcome);

@@ -35,9 +35,10 @@ TEST_P(ApplyTest, WritesEveryKindOfRow) {
   EXPECT_EQ(rows.account.next_event, 3);
   EXPECT_EQ(rows.account.acked_event, 1);
   EXPECT_EQ(text(rows.account.profile), "new profile");
-  ASSERT_EQ(rows.prekeys.size(), 1u);
-  EXPECT_EQ(rows.prekeys[0].first_id, 1u);
-  EXPECT_EQ(text(rows.prekeys[0].blob), "prekeys 1 again");
+  auto prekeys = d_.prekeys(user.ref).value();
+  ASSERT_EQ(prekeys.size(), 1u);
+  EXPECT_EQ(prekeys[0].first_id, 1u);
+  EXPECT_EQ(text(prekeys[0].blob), "prekeys 1 again");
   ASSERT_EQ(rows.unsettled.size(), 1u);
   EXPECT_EQ(rows.unsettled[0].order, 1);
   EXPECT_EQ(rows.unsettled[0].request, tag("r1"));
@@ -277,7 +278,7 @@ TEST_P(ApplyTest, WithdrawalErasesKeysAndReenlistingStartsAnewWithTheOldCounters
   auto rows = d_.load(user.ref).value().value();
   EXPECT_EQ(rows.account.state, AccountState::kWithdrawn);
   EXPECT_TRUE(rows.account.profile.empty());
-  EXPECT_TRUE(rows.prekeys.empty());
+  EXPECT_TRUE(d_.prekeys(user.ref).value().empty());
   EXPECT_EQ(rows.unsettled.size(), 1u);
   auto talk = d_.conversation(user.ref, "contact").value();
   EXPECT_TRUE(talk.blob.empty());
@@ -292,8 +293,9 @@ TEST_P(ApplyTest, WithdrawalErasesKeysAndReenlistingStartsAnewWithTheOldCounters
   rows = d_.load(user.ref).value().value();
   EXPECT_EQ(rows.account.state, AccountState::kEnlisted);
   EXPECT_EQ(text(rows.account.profile), "second");
-  ASSERT_EQ(rows.prekeys.size(), 1u);
-  EXPECT_EQ(rows.prekeys[0].first_id, 101u);
+  auto prekeys = d_.prekeys(user.ref).value();
+  ASSERT_EQ(prekeys.size(), 1u);
+  EXPECT_EQ(prekeys[0].first_id, 101u);
   EXPECT_EQ(rows.account.next_order, 2);
   EXPECT_EQ(rows.account.next_event, 2);
   EXPECT_EQ(d_.apply(user.change()).kind, Kind::kStale) << "who still holds it must reload";
@@ -312,7 +314,7 @@ TEST_P(ApplyTest, EraseKeysComesBeforeWhatTheSameChangeSetWrites) {
   auto talk = d_.conversation(user.ref, "contact").value();
   ASSERT_EQ(talk.ratchets.size(), 1u);
   EXPECT_EQ(talk.ratchets[0].device, 5);
-  ASSERT_EQ(d_.load(user.ref).value()->prekeys.size(), 1u);
+  ASSERT_EQ(d_.prekeys(user.ref).value().size(), 1u);
 }
 
 TEST_P(ApplyTest, EnlistingAnEnlistedUserChangesNothing) {
@@ -324,7 +326,7 @@ TEST_P(ApplyTest, EnlistingAnEnlistedUserChangesNothing) {
   EXPECT_EQ(again.user, user.ref);
   auto rows = d_.load(user.ref).value().value();
   EXPECT_EQ(text(rows.account.profile), "profile of anna");
-  EXPECT_EQ(rows.prekeys.size(), 2u);
+  EXPECT_EQ(d_.prekeys(user.ref).value().size(), 2u);
   auto elsewhere = d_.enlist("anna", 2);
   EXPECT_NE(elsewhere.ref.uid, user.ref.uid);
   EXPECT_GT(user.ref.uid, 0);

@@ -142,6 +142,11 @@ Outcome Deployment::apply(TestUser& user, const ChangeSet& change) {
 Result<Term> Deployment::claim(UserRef user) {
   return await<Result<Term>>([&](auto done) { store().claim(user, done); });
 }
+Result<std::vector<PrekeyBatch>> Deployment::prekeys(UserRef user) {
+  return await<Result<std::vector<PrekeyBatch>>>(
+      [&](auto done) { store().load_prekeys(user, done); });
+}
+
 Result<std::optional<UserRows>> Deployment::load(UserRef user) {
   return await<Result<std::optional<UserRows>>>([&](auto done) { store().load(user, done); });
 }

@@ -83,6 +83,7 @@ class Deployment {
   Outcome apply(TestUser& user, const ChangeSet& change);  // and keeps the user in step
   Result<Term> claim(UserRef user);
   Result<std::optional<UserRows>> load(UserRef user);
+  Result<std::vector<PrekeyBatch>> prekeys(UserRef user);
   Result<std::vector<EventRow>> events(UserRef user, EventSeq after, std::size_t limit = 1000,
                                        std::size_t bytes = 1 << 20);
   Result<Conversation> conversation(UserRef user, std::string_view contact);

@@ -149,6 +149,9 @@ class FaultBackend final : public Backend {
     return under_->find_user(tenant, tag);
   }
   Result<std::optional<UserRows>> load(UserRef user) override { return under_->load(user); }
+  Result<std::vector<PrekeyBatch>> load_prekeys(UserRef user) override {
+    return under_->load_prekeys(user);
+  }
   Result<std::vector<Conversation>> load_conversations(UserRef user,
                                                        std::span<const Tag> contacts) override {
     return under_->load_conversations(user, contacts);

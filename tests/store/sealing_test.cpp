@@ -36,6 +36,7 @@ class SealingTest : public testing::Test {
   // Every read of the user; the first error.
   Result<void> read_all(UserRef user) {
     GW_TRY(d_.load(user));
+    GW_TRY(d_.prekeys(user));
     GW_TRY(read_conversation(user, "one"));
     GW_TRY(read_conversation(user, "two"));
     GW_TRY(d_.events(user, 0));

@@ -54,6 +54,9 @@ class SqliteBackend final : public Backend {
   Result<std::optional<UserRows>> load(UserRef user) override {
     return read([&](Reader& r) { return r.load(user); });
   }
+  Result<std::vector<PrekeyBatch>> load_prekeys(UserRef user) override {
+    return read([&](Reader& r) { return r.load_prekeys(user); });
+  }
   Result<std::vector<Conversation>> load_conversations(UserRef user,
                                                        std::span<const Tag> contacts) override {
     return read([&](Reader& r) { return r.load_conversations(user, contacts); });

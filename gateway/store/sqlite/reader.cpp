@@ -134,14 +134,17 @@ Result<std::optional<UserRows>> Reader::load(UserRef user) {
     if (rows.failed()) return failed(rows.rc());
     if (loaded.account.user != user) return std::nullopt;
   }
-  {
-    Rows rows(prekeys_, user.tenant, user.uid);
-    while (rows.next())
-      loaded.prekeys.push_back({static_cast<std::uint32_t>(prekeys_.integer(0)), prekeys_.blob(1)});
-    if (rows.failed()) return failed(rows.rc());
-  }
   Rows rows(unsettled_, user.tenant, user.uid, loaded.account.lowest_unsettled);
   while (rows.next()) loaded.unsettled.push_back(message_row(unsettled_));
+  if (rows.failed()) return failed(rows.rc());
+  return loaded;
+}
+
+Result<std::vector<PrekeyBatch>> Reader::load_prekeys(UserRef user) {
+  Rows rows(prekeys_, user.tenant, user.uid);
+  std::vector<PrekeyBatch> loaded;
+  while (rows.next())
+    loaded.push_back({static_cast<std::uint32_t>(prekeys_.integer(0)), prekeys_.blob(1)});
   if (rows.failed()) return failed(rows.rc());
   return loaded;
 }

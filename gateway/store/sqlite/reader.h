@@ -21,6 +21,7 @@ class Reader {
   Result<std::optional<DataKey>> data_key(std::uint32_t id);
   Result<std::optional<Account>> find_user(TenantId tenant, const Tag& user_tag);
   Result<std::optional<UserRows>> load(UserRef user);
+  Result<std::vector<PrekeyBatch>> load_prekeys(UserRef user);
   Result<std::vector<Conversation>> load_conversations(UserRef user, std::span<const Tag> contacts);
   Result<std::vector<MessageRow>> find_messages(UserRef user, std::span<const Tag> requests);
   Result<std::vector<MessageRow>> load_messages(UserRef user, std::span<const Order> orders);

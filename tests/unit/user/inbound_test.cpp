@@ -22,7 +22,7 @@ TEST(Inbound, TextBecomesOneEventAndThenAReceipt) {
   EXPECT_EQ(event.sent_at, from_unix_ms(1'800'000'000'000));
   // The one-time prekey is spent in the same change set.
   ASSERT_EQ(w.last.prekeys.size(), 1u);
-  EXPECT_EQ(w.state.count_prekeys(), 49u);
+  EXPECT_EQ(w.count_prekeys(), 49u);
 }
 
 TEST(Inbound, ASenderThatTheProviderKnowsByNumberIsNamedSo) {
@@ -83,7 +83,7 @@ TEST(Inbound, UnreadableIsToldOnceAndNeverReceiptedAsDelivered) {
   EXPECT_EQ(event.why, "SIGNAL_BAD_MESSAGE");
   EXPECT_EQ(sent(out).tag, "ack");
   EXPECT_TRUE(w.last.ratchets.empty());
-  EXPECT_EQ(w.state.count_prekeys(), 50u) << "a message that failed spent a prekey";
+  EXPECT_EQ(w.count_prekeys(), 50u) << "a message that failed spent a prekey";
   auto row = w.last.received.at(0);
   w.existing.received.emplace(row.message, row);
   auto again = w.run({inbound(node)});
@@ -184,13 +184,13 @@ TEST(Setup, LowKeysAreToppedUpByFifty) {
   ASSERT_EQ(low.requests.size(), 1u);
   EXPECT_EQ(low.requests[0].kind, RequestKind::kUpload);
   EXPECT_EQ(w.last.prekeys.size(), 1u);
-  EXPECT_EQ(w.state.count_prekeys(), 100u);
+  EXPECT_EQ(w.count_prekeys(), 100u);
   EXPECT_EQ(sent(low).tag, "ack");
   EXPECT_EQ(sent(low).attr_text("class"), "notification");
   w.answer(std::move(low));
   w.keys_at_server = 60;
   EXPECT_EQ(w.link_up().send.size(), 0u);
-  EXPECT_EQ(w.state.count_prekeys(), 100u);
+  EXPECT_EQ(w.count_prekeys(), 100u);
 }
 
 TEST(Setup, ARequestThatFailsIsTakenUpAgain) {

@@ -159,8 +159,7 @@ World::World() : names_(crypto::Key32{1, 2, 3}) {
 Env World::env() { return {wall, mono, limits, names_, ids_, dialect_, engine_}; }
 
 void World::reload() {
-  store::UserRows rows{account_, {}, {}};
-  for (const auto& [first, blob] : prekey_rows_) rows.prekeys.push_back({first, blob});
+  store::UserRows rows{account_, {}};
   for (const auto& [order, row] : message_rows_)
     if (!message::is_settled(row.state)) rows.unsettled.push_back(row);
   auto loaded = State::from_rows(std::move(rows));
@@ -186,6 +185,12 @@ void World::load_needs(const std::vector<Input>& inputs) {
         ASSERT_TRUE(state.add_message(it->second).has_value());
         any = true;
       }
+    if (need.prekeys) {
+      std::vector<store::PrekeyBatch> rows;
+      for (const auto& [first, blob] : prekey_rows_) rows.push_back({first, blob});
+      ASSERT_TRUE(state.add_prekeys(std::move(rows)).has_value());
+      any = true;
+    }
     if (!any) return;
   }
   FAIL() << "the needs of a step do not end";
@@ -288,6 +293,7 @@ Effects World::run(std::vector<Input> inputs) {
   counts.sessions_started += draft.counts.sessions_started;
   std::move(draft).absorb_into(state, changed);
   state.trim(limits);
+  state.prekeys.reset();
   EXPECT_EQ(state.account.next_event, account_.next_event);
   EXPECT_EQ(state.account.version, account_.version);
   EXPECT_EQ(state.account.lowest_unsettled, account_.lowest_unsettled);
@@ -400,6 +406,12 @@ std::vector<message::State> states_of(const World& w, std::string_view request) 
     if (const auto* s = std::get_if<message::MessageStatus>(&event.body))
       if (s->request_id == request) out.push_back(s->state);
   return out;
+}
+
+std::size_t World::count_prekeys() const {
+  std::size_t n = 0;
+  for (const auto& [first, blob] : prekey_rows_) n += read_prekeys(first, blob)->keys.size();
+  return n;
 }
 
 const Message* World::message(std::string_view request_id) const {

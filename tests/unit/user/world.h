@@ -76,6 +76,7 @@ class World {
   Effects answer(Effects effects);
 
   const Message* message(std::string_view request_id) const;
+  std::size_t count_prekeys() const;  // in the rows
   Input submit(const std::string& request, const std::string& text, std::uint64_t origin = 2) const;
 
   static constexpr std::string_view kNumber = "+4915100000001";
