@@ -60,6 +60,8 @@ class Session {
  private:
   using Outcome = tl::expected<void, grpc::Status>;
   void send(const v1::ConnectResponse& frame);
+  void write_soon(user::AttachmentId at);
+  void write_now();
   Outcome hello(const v1::Hello& hello);
   void subscribe(const delivery::FeedLimits& limits);
   void attach(v1::Attach& attach);
@@ -89,6 +91,7 @@ class Session {
   std::shared_ptr<delivery::Subscription> events_;  // set once, before greeted_
   std::atomic<bool> greeted_{false};
   std::atomic<std::size_t> due_{0};
+  std::atomic<bool> write_due_{false};
 
   mutable std::mutex mutex_;
   bool closed_ = false;

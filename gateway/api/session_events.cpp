@@ -131,14 +131,32 @@ void Session::on_token_wanted(Client& client) {
 
 void Session::on_events(Client& client, const std::vector<message::Event>& events) {
   delivery::Subscription::Handle feed = 0;
+  user::AttachmentId id = 0;
   {
     std::lock_guard lock(mutex_);
     if (!is_current(client)) return;
     feed = client.feed;
+    id = client.id;
   }
   if (feed == 0) return;
   events_->live(feed, events);
+  write_soon(id);
+}
+
+// Many users' results and events of one turn of their loop share a frame.
+void Session::write_soon(user::AttachmentId at) {
+  if (at == 0) return write_now();  // attach has not returned yet
+  // Set before and cleared before: whoever finds it set has its part written by the one who set it.
+  if (write_due_.exchange(true)) return;
+  context_->users.soon(at, [weak = self_] {
+    if (auto self = weak.lock()) self->write_now();
+  });
+}
+
+void Session::write_now() {
+  write_due_ = false;
   events_->pump();
+  carrier_.flush();
 }
 
 }  // namespace gw::api

@@ -116,9 +116,11 @@ Session::Outcome Session::submit(v1::Submit& submit) {
 
 void Session::on_submitted(Client& client, std::vector<user::SubmitResult> results) {
   std::size_t known = 0;
+  user::AttachmentId id = 0;
   {
     std::lock_guard lock(mutex_);
     if (!is_current(client)) return;
+    id = client.id;
     for (std::size_t i = 0; i < results.size(); ++i) {
       std::size_t bytes = 0;
       if (!client.closed(results[i].request_id, bytes)) continue;  // nobody waits for it
@@ -152,7 +154,7 @@ void Session::on_submitted(Client& client, std::vector<user::SubmitResult> resul
   bump(context_->probe.submits_rejected, known - accepted);
   carrier_.push(batch);
   due_.fetch_sub(known);
-  carrier_.flush();
+  write_soon(id);
 }
 
 std::size_t Session::drop(Client& client, const Error& for_open_submits) {

@@ -94,6 +94,10 @@ class Directory final : public Users {
     with_attachment(id, [id, seq](Strand& strand) { strand.acknowledge(id, seq); });
   }
 
+  void soon(AttachmentId id, std::function<void()> work) override {
+    loops_.at((id / 2) % loops_.size()).post(std::move(work));
+  }
+
   void enlist(Name name, Done<bool> done) override;
   void withdraw(Name name, Done<void> done) override;
   void get_user(Name name, Done<UserInfo> done) override;

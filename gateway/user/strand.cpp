@@ -291,6 +291,8 @@ void Strand::committed(store::Outcome outcome) {
       publish(std::move(effects), counts);
       if (leaving_) return;
       if (state_->has_room_again(shared_.limits)) push(TimerInput{});
+      // With nothing queued, after_step comes next and does the same.
+      if (inputs_.empty()) return;
       watch_bounds();
       return arm_deadline();
     }
@@ -415,14 +417,20 @@ void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told) {
   for (auto& done : questions) done(fail(told));
 }
 
+// Deadlines mostly move away: a timer that fires too early looks again, and costs less than setting
+// it anew after each step.
 void Strand::arm_deadline() {
-  auto next = state_->next_deadline(shared_.limits, shared_.clock.wall(), shared_.clock.mono());
-  if (next) {
-    auto delay = std::max(*next - shared_.clock.wall(), Millis{1});
-    deadline_.after(delay, [this] { push(TimerInput{}); });
-  } else {
-    deadline_.cancel();
-  }
+  const auto wall = shared_.clock.wall();
+  auto next = state_->next_deadline(shared_.limits, wall, shared_.clock.mono());
+  if (!next || (armed_for_ && *armed_for_ <= *next)) return;
+  armed_for_ = next;
+  deadline_.after(std::max(*next - wall, Millis{1}), [this] {
+    armed_for_.reset();
+    if (leaving_ || !state_) return;
+    auto due = state_->next_deadline(shared_.limits, shared_.clock.wall(), shared_.clock.mono());
+    if (due && *due <= shared_.clock.wall()) return push(TimerInput{});
+    arm_deadline();
+  });
 }
 
 void Strand::after_step() {

@@ -167,6 +167,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   LinkState link_state_ = LinkState::kDown;
   bool reading_paused_ = false, events_full_ = false;
   int reconnects_ = 0;
+  std::optional<WallTime> armed_for_;  // deadline_
   runtime::Timer deadline_, retry_, flush_, grace_, reconnect_, watch_;
 };
 

@@ -112,6 +112,9 @@ class Users {
   virtual void stream_lost(AttachmentId id) = 0;
   virtual void give_token(AttachmentId id, std::string token) = 0;
   virtual void submit(AttachmentId id, std::vector<message::Submit> messages) = 0;
+  // Runs `work` on that user's loop, after what is at hand there: what many users tell in one turn
+  // can be passed on once.
+  virtual void soon(AttachmentId id, std::function<void()> work) = 0;
   // Cumulative; durable a moment later.
   virtual void acknowledge(AttachmentId id, EventSeq seq) = 0;
 

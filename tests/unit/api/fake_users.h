@@ -192,6 +192,11 @@ class FakeUsers final : public user::Users {
     }
     notify(lock);
   }
+  void soon(user::AttachmentId, std::function<void()> work) override {
+    std::unique_lock lock(mutex_);
+    post(std::move(work));
+    notify(lock);
+  }
   void acknowledge(user::AttachmentId id, EventSeq seq) override {
     std::unique_lock lock(mutex_);
     if (User* user = find(id)) {
