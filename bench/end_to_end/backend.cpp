@@ -9,8 +9,8 @@ namespace gw::bench {
 namespace {
 
 constexpr std::chrono::milliseconds kAckEvery{50};
-constexpr std::chrono::milliseconds kAckAfter{500};
-constexpr std::uint64_t kAckEvents = 8;
+constexpr std::chrono::milliseconds kAckAfter{2000};
+constexpr std::uint64_t kAckEvents = 64;
 
 std::string read_file(const std::string& name) {
   std::ifstream in(name, std::ios::binary);

@@ -1,7 +1,7 @@
 #pragma once
 
 // A provider's backend that sends as fast, or as evenly, as a benchmark asks: one Connect stream,
-// frames of 64 messages, events acknowledged for each user after eight or half a second.
+// frames of 64 messages, events acknowledged for each user after 64 or two seconds.
 
 #include <atomic>
 #include <chrono>

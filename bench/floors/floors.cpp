@@ -16,12 +16,12 @@ std::size_t stanza(std::size_t text_size) { return text_size + 200; }
 
 Floor outbound_floor(const std::string& database, std::size_t text_size) {
   return {ratchet_floor(text_size).encrypt_us, outbound_commit_us(database, database + ".floor"),
-          frames_us({stanza(text_size), kAck, kReceipt, kAck})};
+          frames_us({stanza(text_size), kAck}, {kAck, kReceipt})};
 }
 
 Floor inbound_floor(const std::string& database, std::size_t text_size) {
   return {ratchet_floor(text_size).decrypt_us, inbound_commit_us(database, database + ".floor"),
-          frames_us({stanza(text_size), kReceipt})};
+          frames_us({kReceipt}, {stanza(text_size)})};
 }
 
 }  // namespace gw::bench

@@ -12,7 +12,7 @@ namespace gw::bench {
 struct Floor {
   double signal_us = 0;  // one ratchet operation of libsignal-protocol-c on a stored record
   double commit_us = 0;  // the rows that a message leaves behind, in transactions of 100 messages
-  double frame_us = 0;   // AES-256-GCM of the frames that it causes, both directions
+  double frame_us = 0;   // the frames that it causes, both directions: AES-256-GCM and the socket
   double sum() const { return signal_us + commit_us + frame_us; }
 };
 

@@ -6,6 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <deque>
+#include <netinet/tcp.h>
 #include <unordered_map>
 
 #include "noise/noise.h"
@@ -147,10 +148,18 @@ class TcpLink final : public Link {
     });
   }
 
+  // What comes is mostly answered within milliseconds: TCP's own acknowledgement rides on that
+  // answer, and is no packet of its own.
+  void delay_acks() {
+    const int off = 0;
+    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+  }
+
   void connected() {
     phase_ = Phase::kHandshake;
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    delay_acks();
     socket_.non_blocking(true, ignored);
     append(out_, noise::kHeader);
     noise::put_frame(out_, opening_->handshake.client_hello());
