@@ -8,8 +8,8 @@
 #include "settings.h"
 #include "telemetry/log.h"
 
-// jemalloc reads this at its start: few arenas, so that memory is reused by whoever needs it next, and
-// a thread that gives back to the kernel what has not been used for a while.
+// jemalloc reads this at its start: few arenas, so that memory is reused by whoever needs it next,
+// and a thread that gives back to the kernel what has not been used for a while.
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "narenas:4,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0";
 

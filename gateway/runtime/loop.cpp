@@ -41,6 +41,15 @@ void Loop::stop() {
   work_.reset();
   io_.stop();
   if (thread_.joinable()) thread_.join();
+  // What is dropped may hold timers and sockets of the loop, and may post once more when it goes.
+  for (;;) {
+    std::vector<std::unique_ptr<Posted>> dropped;
+    {
+      std::lock_guard lock(mutex_);
+      dropped.swap(posted_);
+    }
+    if (dropped.empty()) return;
+  }
 }
 
 void Timer::after(Millis delay, std::function<void()> work) {

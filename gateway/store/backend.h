@@ -89,7 +89,7 @@ class Backend {
 };
 
 struct SqliteOptions {
-  Millis busy_timeout{2000};   // how long a statement waits for a lock that another process holds
+  Millis busy_timeout{1000};   // how long a statement waits for a lock that another process holds
   std::int64_t max_pages = 0;  // bound of the file in pages of 4 KiB; 0: the disk is the bound
 };
 // SQLite in WAL mode, synchronous=FULL. Makes and migrates the schema.

@@ -255,7 +255,7 @@ void Strand::run_step() {
 // A commit whose outcome stays open, or rows that do not come, keep nobody waiting for ever: what
 // is queued behind is refused, what is in flight is not touched. One timer for many commits.
 void Strand::watch_commit() {
-  waiting_since_ = shared_.clock.mono();
+  if (failures_ == 0) waiting_since_ = shared_.clock.mono();
   if (std::exchange(watching_, true)) return;
   watch_.after(shared_.limits.refuse_after, [this] { watched(); });
 }
@@ -369,7 +369,7 @@ void Strand::answer_existing(std::vector<store::MessageRow> rows) {
 void Strand::not_committed(const Error& error) {
   draft_.reset();
   auto now = shared_.clock.mono();
-  if (failures_++ == 0) failing_since_ = now;
+  if (failures_++ == 0) failing_since_ = waiting_since_;  // the wait for the failure counts
   if (now - failing_since_ >= shared_.limits.refuse_after) {
     refuse_submits(batch_, not_stored(error.kind));
     refuse_queued(not_stored(error.kind));

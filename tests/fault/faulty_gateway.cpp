@@ -1,9 +1,10 @@
-// The gateway as main.cpp starts it, but for the database: commits fail, hang, answer "unknown" before
-// or after they took place, a fresh connection may fail too, at random by a seed; and the disk under it
-// may be full. Only for tests.
+// The gateway as main.cpp starts it, but for the database: commits fail, hang, answer "unknown"
+// before or after they took place, a fresh connection may fail too, at random by a seed; and the
+// disk under it may be full. Only for tests.
 //
-// What a test changes while it runs it says on standard input, one command a line, each answered by one
-// line of JSON: hang (the next write does), hanging (waits until one does), release, full, room.
+// What a test changes while it runs it says on standard input, one command a line, each answered by
+// one line of JSON: hang (the next write does), hanging (waits until one does), release, full,
+// room.
 
 #include <CLI/CLI.hpp>
 #include <array>

@@ -1,17 +1,22 @@
-// Frames that decrypt and hold no good stanza: the link that brought one closes with BAD_STANZA and
-// comes back; other links live on. Stanzas that are well-formed and make no sense are passed over.
+// Frames that decrypt and hold no good stanza are counted and left out, the link lives on; only many of
+// them close it with BAD_STANZA, and it comes back. Stanzas that are well-formed and make no sense are
+// passed over.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, beforeEach, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { Rig, eventually } from './lib/rig.mjs';
 import { node, octets, plain } from './lib/octets.mjs';
+import { Rig, eventually } from './lib/rig.mjs';
 
+const kMostBad = 16;  // on one link
 let rig, provider, user, phone, bystander, bystanderPhone;
 before(async () => {
   rig = await Rig.start();
   provider = rig.provider;
-  [user, bystander] = [await rig.user('target'), await rig.user('bystander')];
-  [phone, bystanderPhone] = [await rig.phone(), await rig.phone()];
+  [bystander, bystanderPhone] = [await rig.user('bystander'), await rig.phone()];
+});
+// A link of its own each.
+beforeEach(async () => {
+  [user, phone] = [await rig.user('target'), await rig.phone()];
   await rig.works(user, phone);
 });
 after(() => rig?.stop());
@@ -26,19 +31,39 @@ const message = (attrs, content) => node('message', { id: 'ABC', from: '10000000
 const send = (frame) => rig.sim.api('POST', '/raw', { target: `7-${user}`, hex: frame.toString('hex') });
 const logins = async (name) => (await rig.interop(name)).devices[0].logins;
 
-async function closesWith(reason, frame) {
-  const from = provider.frames.length;
-  const before = await logins(user);
-  const sent = await rig.send(user, phone);
-  await send(frame);
-  const down = () => provider.frames.slice(from).find((f) => f.linkStatus?.userId === user && f.linkStatus.state === 'LINK_STATE_DOWN');
-  const { linkStatus } = await provider.until(down, reason);
-  assert.equal(linkStatus.reason, reason);
+const bad = () => rig.gateway.metric('interop_gateway_link_bad_stanzas_total');
+
+async function othersLive() {
   await rig.works(bystander, bystanderPhone);
   assert.equal(await logins(bystander), 1);
-  await provider.until(() => provider.user(user).link === 'UP', 'link up');
+}
+
+// Counted, and nothing else: what was under way and what comes after is not harmed.
+async function leftOut(frame) {
+  const [links, stanzas] = [await logins(user), await bad()];
+  const sent = await rig.send(user, phone);
+  const told = await rig.inbound(user, phone);
+  await send(frame);
+  await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+  await told();
+  await rig.works(user, phone);
+  assert.equal(await bad(), stanzas + 1);
+  assert.equal(await logins(user), links);
+  await othersLive();
+}
+
+async function closesWith(reason, ...frames) {
+  const before = await logins(user);
+  const link = rig.watch(user);
+  const sent = await rig.send(user, phone);
+  const told = await rig.inbound(user, phone);
+  for (const frame of frames) await send(frame);
+  await link.comesBack(reason);
+  assert.deepEqual(link.downs(), [reason]);
+  await othersLive();
   assert.equal(await logins(user), before + 1);
   await provider.until(() => provider.states(user, sent.id).includes('SENT'), 'SENT');
+  await told();
   await rig.works(user, phone);
 }
 
@@ -63,32 +88,41 @@ test('the builder builds stanzas: one that cannot be decrypted becomes an event'
   }
 });
 
+const kMalformed = ['', '00', '0000', '00f800', '00f801', 'ffffffffff', '00fc0161', '00f802fc0161',
+  '00f803fc0161fe7fffffff', '00f9ffff0101'].map((hex) => Buffer.from(hex, 'hex'));
+
 test('malformed stanzas', async () => {
-  for (const hex of ['', '00', '0000', '00f800', '00f801', 'ffffffffff',
-    '00fc0161', '00f802fc0161', '00f803fc0161fe7fffffff', '00f9ffff0101'])
-    await closesWith('BAD_STANZA', Buffer.from(hex, 'hex'));
-  await closesWith('BAD_STANZA', Buffer.concat([good, Buffer.from([0])]));  // something follows
-  await closesWith('BAD_STANZA', Buffer.concat([Buffer.from([2]), Buffer.alloc(40, 0x55)]));  // not zlib
+  for (const frame of kMalformed) await leftOut(frame);
+  await leftOut(Buffer.concat([good, Buffer.from([0])]));  // something follows
+  await leftOut(Buffer.concat([Buffer.from([2]), Buffer.alloc(40, 0x55)]));  // not zlib
 });
 
 test('truncated stanzas', async () => {
-  for (const part of [0.1, 0.5, 0.9]) await closesWith('BAD_STANZA', good.subarray(0, Math.floor(good.length * part)));
+  for (const part of [0.1, 0.5, 0.9]) await leftOut(good.subarray(0, Math.floor(good.length * part)));
   const whole = zipped(good.subarray(1));
-  await closesWith('BAD_STANZA', whole.subarray(0, whole.length - 6));
+  await leftOut(whole.subarray(0, whole.length - 6));
 });
 
 test('deeply nested stanzas', async () => {
   await passesOver(plain(nested(32)));
-  for (const depth of [33, 300, 100_000]) await closesWith('BAD_STANZA', plain(nested(depth)));
+  for (const depth of [33, 300, 100_000]) await leftOut(plain(nested(depth)));
 });
 
 test('huge stanzas', async () => {
   const attrs = Object.fromEntries(Array.from({ length: 32_000 }, (_, i) => [`a${i}`, '']));
   const wide = node('x', {}, Array.from({ length: 3 }, () => node('y', attrs)));
-  await closesWith('BAD_STANZA', zipped(wide));  // too many nodes and attributes
-  await closesWith('BAD_STANZA', zipped(node('x', {}, octets(Buffer.alloc(17 << 20)))));  // a bomb
+  await leftOut(zipped(wide));  // too many nodes and attributes
+  await leftOut(zipped(node('x', {}, octets(Buffer.alloc(17 << 20)))));  // a bomb
   await passesOver(plain(node('x', {}, octets(Buffer.alloc(3 << 20)))));
   await closesWith('BAD_FRAME', plain(node('x', {}, octets(Buffer.alloc(5 << 20)))));  // over the frame's limit
+});
+
+test('too many of them on one link close it; the next one counts anew', async () => {
+  const frames = Array.from({ length: kMostBad + 1 }, (_, i) => kMalformed[i % kMalformed.length]);
+  await closesWith('BAD_STANZA', ...frames);
+  for (const frame of frames.slice(1)) await send(frame);
+  await rig.works(user, phone);
+  await closesWith('BAD_STANZA', frames[0]);
 });
 
 test('stanzas that make no sense are passed over', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { Program } from '../../conformance/lib/program.mjs';
 
 // One SQL text by the sqlite3 shell; returns what it prints.
 export function sql(file, text) {
@@ -13,13 +14,15 @@ export function sql(file, text) {
 // that gives it back.
 export async function lock(file) {
   const shell = spawn('sqlite3', ['-bail', '-cmd', '.timeout 10000', file], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const gone = once(shell, 'exit');
+  const program = new Program('the shell that holds the lock', shell);
+  const line = once(createInterface({ input: shell.stdout }), 'line').then(([text]) => text);
   shell.stdin.write('BEGIN IMMEDIATE;\nSELECT \'held\';\n');
-  const [line] = await Promise.race([once(createInterface({ input: shell.stdout }), 'line'), gone]);
-  assert.equal(line, 'held', 'the lock of the database');
+  assert.equal(await Promise.race([line, program.gone]), 'held', 'the lock of the database');
+  program.detach();
   return async () => {
+    if (program.ended) return;
+    shell.ref();
     shell.stdin.end('ROLLBACK;\n');
-    const [code] = await gone;
-    assert.equal(code, 0, 'the shell that held the lock');
+    assert.deepEqual(await program.gone, [0, null], 'the shell that held the lock');
   };
 }

@@ -91,6 +91,28 @@ TEST(Loop, DropsWhatIsQueuedWhenItStops) {
   EXPECT_EQ(held.use_count(), 1) << "what was posted is gone with the loop";
 }
 
+TEST(Loop, WhatIsDroppedMayHoldTimersOfTheLoopAndPostAgain) {
+  Loop loop("test");
+  std::promise<void> entered, leave;
+  loop.post([&] {
+    entered.set_value();
+    leave.get_future().wait();
+  });
+  entered.get_future().wait();
+  struct PostsAtItsEnd {
+    Loop& loop;
+    std::shared_ptr<Timer> timer;
+    ~PostsAtItsEnd() {
+      loop.post([timer = timer] {});
+    }
+  };
+  auto held = std::make_shared<Timer>(loop);
+  loop.post([last = std::shared_ptr<PostsAtItsEnd>(new PostsAtItsEnd{loop, held})] {});
+  leave.set_value();
+  loop.stop();
+  EXPECT_EQ(held.use_count(), 1);
+}
+
 TEST(Timer, SettingItAgainReplacesTheEarlierTime) {
   Loop loop("test");
   Timer timer(loop);
