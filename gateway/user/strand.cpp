@@ -13,6 +13,11 @@ constexpr std::size_t kMostBytesAStep = 1u << 20;
 constexpr Millis kAckDelay{1000};
 constexpr Millis kRetryFirst{50}, kRetryMost{2000};
 constexpr Millis kWatchAgain{1000};
+constexpr Millis kQueuePatience{3000};  // longer than kRetryMost: the next try may succeed
+
+bool is_call(const Input& input) {
+  return std::holds_alternative<SubmitInput>(input) || std::holds_alternative<QueryInput>(input);
+}
 
 // What WhatsApp sent: only that is held back by not reading on.
 bool from_link(const Input& input) {
@@ -61,6 +66,7 @@ void Strand::push(Input input) {
     ++link_inputs_;
     link_bytes_ += size;
   }
+  if (is_call(input) && !calls_since_) calls_since_ = shared_.clock.mono();
   inputs_.push_back(std::move(input));
   schedule();
 }
@@ -165,6 +171,7 @@ bool Strand::take_batch() {
     }
   }
   input_bytes_ -= bytes;
+  if (inputs_.empty()) calls_since_.reset();
   return !batch_.empty();
 }
 
@@ -270,7 +277,7 @@ void Strand::watched() {
   if (!state_)
     return opened(fail(ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
                        "the user's rows could not be read in time; try again", Millis{1000}));
-  refuse_queued(not_stored(ErrorKind::kRetryLater));
+  refuse_overdue(not_stored(ErrorKind::kRetryLater));
   watch_.after(kWatchAgain, [this] { watched(); });
 }
 
@@ -372,9 +379,11 @@ void Strand::not_committed(const Error& error) {
   if (failures_++ == 0) failing_since_ = waiting_since_;  // the wait for the failure counts
   if (now - failing_since_ >= shared_.limits.refuse_after) {
     refuse_submits(batch_, not_stored(error.kind));
-    refuse_queued(not_stored(error.kind));
+    refuse_overdue(not_stored(error.kind));
   }
   if (remedy(error.kind, Stage::kCommit) == Remedy::kLetGo) return lose(DetachReason::kStoreLost);
+  // Whoever waited was told: what comes next is a trouble of its own.
+  if (batch_.empty()) failures_ = 0;
   ++shared_.probe.frozen;
   busy_ = true;
   tried_tags_.clear();
@@ -385,11 +394,17 @@ void Strand::not_committed(const Error& error) {
   });
 }
 
+// What came just now has the next try to hope for.
+void Strand::refuse_overdue(const Error& told) {
+  if (calls_since_ && shared_.clock.mono() - *calls_since_ >= kQueuePatience) refuse_queued(told);
+}
+
 void Strand::refuse_queued(const Error& told) {
   std::vector<Input> queued(std::make_move_iterator(inputs_.begin()),
                             std::make_move_iterator(inputs_.end()));
   inputs_.clear();
   input_bytes_ = link_inputs_ = link_bytes_ = 0;
+  calls_since_.reset();
   refuse_submits(queued, told);
   for (auto& input : queued) push(std::move(input));
 }

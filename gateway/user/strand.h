@@ -109,6 +109,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void publish_replies(std::vector<Reply> replies);
   void refuse_submits(std::vector<Input>& inputs, const Error& told);
   void refuse_queued(const Error& told);
+  void refuse_overdue(const Error& told);
   bool full() const;
   void watch_commit();
   void watched();
@@ -149,7 +150,8 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   std::unique_ptr<Draft> draft_;
   int failures_ = 0;  // of commits, in a row
   MonoTime failing_since_{};
-  MonoTime waiting_since_{};  // for the answer to a commit or to the loading of the rows
+  std::optional<MonoTime> calls_since_;  // a submit or a question waits in inputs_ since
+  MonoTime waiting_since_{};             // for the answer to a commit or to the loading of the rows
   bool watching_ = false;
   bool busy_ = false, scheduled_ = false, leaving_ = false, ack_waits_ = false;
 
