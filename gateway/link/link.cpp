@@ -20,7 +20,6 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::size_t kReadChunk = 64 * 1024;
-constexpr std::size_t kMostBadStanzas = 16;  // then the server is not one that we understand
 
 // One per thread, so that an idle link owns no read buffer.
 std::span<std::uint8_t> read_scratch() {
@@ -297,10 +296,10 @@ class TcpLink final : public Link {
   }
 
   // The frame authenticated, so the next one is where it should be. Closing would bring the same
-  // stanza again with the next login, for ever: it is left where it is, in WhatsApp's queue.
+  // stanzas again with the next login, for ever: they are left where they are, in WhatsApp's queue.
   void undecodable() {
     ++probe_.bad_stanzas;
-    if (phase_ == Phase::kLogin || ++bad_stanzas_ > kMostBadStanzas) fail_with({"BAD_STANZA"});
+    if (phase_ == Phase::kLogin) fail_with({"BAD_STANZA"});
   }
 
   void bad(std::string_view reason) {
@@ -401,7 +400,6 @@ class TcpLink final : public Link {
   MonoTime heard_{};
   std::uint64_t next_id_ = 1;
   Phase phase_ = Phase::kConnecting;
-  std::size_t bad_stanzas_ = 0;
   bool reading_ = false, paused_ = false, flush_posted_ = false, request_timer_armed_ = false;
 };
 

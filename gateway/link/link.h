@@ -41,8 +41,9 @@ struct Options {
 };
 
 // Why a link is down; UPPER_SNAKE, from a closed list: CONNECT_FAILED, CONNECT_TIMEOUT,
-// HANDSHAKE_FAILED (the server is not who it should be), BAD_FRAME, BAD_STANZA, CONNECTION_LOST,
-// SILENT, QUEUE_FULL, STREAM_ENDED, CLOSED (by us), and those of whatsapp::Ending.
+// HANDSHAKE_FAILED (the server is not who it should be), BAD_FRAME, BAD_STANZA (instead of an
+// answer to the login), CONNECTION_LOST, SILENT, QUEUE_FULL, STREAM_ENDED, CLOSED (by us), and
+// those of whatsapp::Ending.
 struct Down {
   std::string_view reason;
   bool for_good = false;  // logging in again needs somebody's help first

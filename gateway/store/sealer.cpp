@@ -33,13 +33,17 @@ crypto::Nonce12 nonce_of(std::uint64_t counter) {
   return nonce;
 }
 
+constexpr std::string_view kRowDamaged = "ROW_DAMAGED";
+
 tl::unexpected<Error> damaged() {
-  return fail(ErrorKind::kCorrupt, "ROW_DAMAGED",
+  return fail(ErrorKind::kCorrupt, kRowDamaged,
               "a stored row is not what was written for its place: the database was changed from "
               "outside or is damaged; restore it from a backup");
 }
 
 }  // namespace
+
+bool is_damaged_row(const Error& error) { return error.reason == kRowDamaged; }
 
 Bytes wrap_key(const crypto::Key32& kek, KeyUse use, const crypto::Key32& key) {
   Bytes out = kek_id(kek);
@@ -187,7 +191,9 @@ Result<const crypto::Key32*> Sealer::key_of(std::uint32_t id) {
     if (auto found = keys_.find(id); found != keys_.end()) return &found->second->key.get();
   }
   GW_ASSIGN(auto stored, fetch_(id));
-  if (!stored) return damaged();
+  if (!stored)
+    return fail(ErrorKind::kCorrupt, "KEY_DAMAGED",
+                "a stored data key is missing: restore the database from a backup");
   GW_ASSIGN(auto key, unwrap_key(kek_.get(), KeyUse::kData, stored->wrapped));
   auto live = std::make_unique<LiveKey>();
   live->id = id;
@@ -227,7 +233,7 @@ Result<std::size_t> Sealer::open(UserRef user, Conversation& row) {
   std::size_t damaged = 0;
   auto open = [&](const Place& place, Bytes& blob) -> Result<void> {
     auto opened = open_blob(place, blob, -1);
-    if (opened || opened.error().kind != ErrorKind::kCorrupt) return opened;
+    if (opened || !is_damaged_row(opened.error())) return opened;
     ++damaged;
     blob.clear();
     return {};

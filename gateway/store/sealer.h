@@ -27,6 +27,10 @@ Bytes wrap_key(const crypto::Key32& kek, KeyUse use, const crypto::Key32& key);
 // CONFIG "KEK_WRONG" under another key-encryption key; CORRUPT "KEY_DAMAGED".
 Result<crypto::Secret32> unwrap_key(const crypto::Key32& kek, KeyUse use, ByteView wrapped);
 
+// That one row is not what was sealed for its place. A data key that cannot be had is another
+// matter: under it every row may be whole.
+bool is_damaged_row(const Error& error);
+
 enum class RowKind : std::uint8_t {  // stored (in associated data): append only
   kProfile = 1,
   kRatchet = 2,
@@ -57,7 +61,8 @@ class Sealer {
   Result<void> seal(ChangeSet& change);
   Result<void> seal(UserRef user, Version version, EnlistRows& rows);
 
-  // Open in place. CORRUPT "ROW_DAMAGED": not what was sealed for this place; CONFIG "KEK_WRONG".
+  // Open in place. CORRUPT "ROW_DAMAGED": not what was sealed for this place; those of
+  // unwrap_key, when the data key cannot be had.
   // `newest`: no blob may be younger than that version of its user; < 0: unknown.
   Result<void> open_profile(UserRef user, Bytes& blob, Version newest);
   Result<void> open(UserRef user, PrekeyBatch& row, Version newest);

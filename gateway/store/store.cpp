@@ -118,8 +118,17 @@ class StoreImpl final : public Store {
   void load_prekeys(UserRef user, Done<std::vector<PrekeyBatch>> done) override {
     read(std::move(done), [this, user]() -> Result<std::vector<PrekeyBatch>> {
       GW_ASSIGN(auto rows, backend_->load_prekeys(user));
-      for (auto& row : rows) GW_TRY(sealer_.open(user, row, -1));
-      return rows;
+      std::vector<PrekeyBatch> whole;
+      for (auto& row : rows) {
+        auto opened = sealer_.open(user, row, -1);
+        if (opened)
+          whole.push_back(std::move(row));
+        else if (is_damaged_row(opened.error()))
+          probe_.damaged_rows++;
+        else
+          return fail(std::move(opened).error());
+      }
+      return whole;
     });
   }
   void load_conversations(UserRef user, std::vector<Tag> contacts,
@@ -199,7 +208,7 @@ class StoreImpl final : public Store {
     return rows;
   }
 
-  // One damaged row must not hide all the others.
+  // One damaged row must not hide all the others; nothing is written in its place.
   Result<void> open_or_empty(PendingUser& row) {
     auto opened = sealer_.open_profile(row.user, row.profile, -1);
     if (opened || opened.error().kind != ErrorKind::kCorrupt) return opened;

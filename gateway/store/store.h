@@ -100,9 +100,10 @@ class Store {
 
   virtual void find_user(TenantId tenant, Tag user_tag, Done<std::optional<Account>> done) = 0;
   virtual void load(UserRef user, Done<std::optional<UserRows>> done) = 0;
+  // Of these two, a row that does not open counts as not there (StoreProbe::damaged_rows): keys are
+  // asked for and written anew, and the user's other conversations live on. Where a data key
+  // cannot be had: CORRUPT "KEY_DAMAGED".
   virtual void load_prekeys(UserRef user, Done<std::vector<PrekeyBatch>> done) = 0;
-  // What does not open counts as not there (StoreProbe::damaged_rows): it is asked for and
-  // written anew, and the user's other conversations live on.
   virtual void load_conversations(UserRef user, std::vector<Tag> contacts,
                                   Done<std::vector<Conversation>> done) = 0;
   virtual void find_messages(UserRef user, std::vector<Tag> requests,

@@ -91,8 +91,10 @@ class Arrival {
     }
     ++d_.counts.decrypted;
     note_sender(d_, tag_, sender_);
+    // A late first message of the old session renews nothing.
+    const bool fresh = opened->writes.identity_changed;
     take_writes(d_, tag_, sender_.device, std::move(opened->writes));
-    if (type == signal::CipherType::kPreKeyMessage) renewed(d_, tag_, sender_.device);
+    if (fresh) renewed(d_, tag_, sender_.device);
     read(opened->plaintext);
     crypto::wipe(opened->plaintext);
   }
@@ -158,7 +160,7 @@ class Arrival {
   }
 
   void unsupported(std::string_view kind) {
-    if (before_) return receipt();
+    if (seen()) return receipt();
     tell_unsupported(kind);
   }
 

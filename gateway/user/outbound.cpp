@@ -125,7 +125,8 @@ void on_submit(Draft& d, const SubmitInput& in, const Existing& existing) {
         answer_repeat(submit.request_id, first->message_id, first->state, first->body_mac == mac));
   }
   if (d.unsettled() >= env.limits.unsettled_messages ||
-      d.unsettled_bytes() >= env.limits.unsettled_bytes)
+      d.unsettled_bytes() >= env.limits.unsettled_bytes ||
+      (d.now().setup == Setup::kActive && d.ready_bytes() >= env.limits.ready_bytes))
     return reply(refused(submit.request_id, throttled()));
 
   Message m;
@@ -196,8 +197,9 @@ void on_ack(Draft& d, const AckInput& in) {
 void expire(Draft& d) {
   auto& env = d.env();
   forget_left_out(d);
-  auto reason = d.now().setup == Setup::kActive ? message::Reason::kKeysTimeout
-                                                : message::Reason::kLinkTimeout;
+  // What was held back had its keys: it was WhatsApp that took nothing.
+  auto reason = d.now().setup == Setup::kActive && !d.now().held ? message::Reason::kKeysTimeout
+                                                                 : message::Reason::kLinkTimeout;
   for (auto it = d.now().waiting.begin(); it != d.now().waiting.end();) {
     auto& orders = it->second;
     while (!orders.empty() &&

@@ -33,7 +33,14 @@ Error queue_full() {
 
 Error not_stored(ErrorKind kind) {
   return {kind == ErrorKind::kThrottled ? kind : ErrorKind::kRetryLater, "STORE_UNAVAILABLE",
-          "the message could not be stored; nothing was sent, try again later", Millis{1000}};
+          "the message could not be stored; try again with the same request_id", Millis{1000}};
+}
+
+// Where a commit may have taken place: nobody here can say.
+Error outcome_open() {
+  return {ErrorKind::kUnknownOutcome, "OUTCOME_UNKNOWN",
+          "it is not known yet whether the message was stored; repeat the same request_id",
+          Millis{1000}};
 }
 
 }  // namespace
@@ -396,27 +403,39 @@ void Strand::not_committed(const Error& error) {
 
 // What came just now has the next try to hope for.
 void Strand::refuse_overdue(const Error& told) {
-  if (calls_since_ && shared_.clock.mono() - *calls_since_ >= kQueuePatience) refuse_queued(told);
+  if (calls_since_ && shared_.clock.mono() - *calls_since_ >= kQueuePatience)
+    refuse_queued(told, open_requests());
 }
 
-void Strand::refuse_queued(const Error& told) {
+// What a commit holds whose outcome is open: a repeat of it may have been stored.
+std::set<std::string> Strand::open_requests() const {
+  std::set<std::string> open;
+  if (!draft_) return open;
+  for (const auto& input : batch_)
+    if (auto* in = std::get_if<SubmitInput>(&input)) open.insert(in->submit.request_id);
+  return open;
+}
+
+void Strand::refuse_queued(const Error& told, const std::set<std::string>& open) {
   std::vector<Input> queued(std::make_move_iterator(inputs_.begin()),
                             std::make_move_iterator(inputs_.end()));
   inputs_.clear();
   input_bytes_ = link_inputs_ = link_bytes_ = 0;
   calls_since_.reset();
-  refuse_submits(queued, told);
+  refuse_submits(queued, told, open);
   for (auto& input : queued) push(std::move(input));
 }
 
 // Takes submits and questions out of `inputs` and answers them so.
-void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told) {
+void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told,
+                            const std::set<std::string>& open) {
   std::vector<Reply> replies;
   std::vector<Users::Done<ContactInfo>> questions;
   std::erase_if(inputs, [&](Input& input) {
     if (auto* in = std::get_if<SubmitInput>(&input)) {
-      replies.push_back(
-          {in->origin, {std::move(in->submit.request_id), {}, message::State::kRejected, told}});
+      auto& id = in->submit.request_id;
+      Error why = open.contains(id) ? outcome_open() : told;
+      replies.push_back({in->origin, {std::move(id), {}, message::State::kRejected, why}});
       return true;
     }
     if (auto* in = std::get_if<QueryInput>(&input)) {

@@ -107,8 +107,10 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void publish(Effects effects, const Counts& counts);
   void publish_requests(std::vector<Request> requests, bool same_link);
   void publish_replies(std::vector<Reply> replies);
-  void refuse_submits(std::vector<Input>& inputs, const Error& told);
-  void refuse_queued(const Error& told);
+  void refuse_submits(std::vector<Input>& inputs, const Error& told,
+                      const std::set<std::string>& open = {});
+  void refuse_queued(const Error& told, const std::set<std::string>& open);
+  std::set<std::string> open_requests() const;
   void refuse_overdue(const Error& told);
   bool full() const;
   void watch_commit();

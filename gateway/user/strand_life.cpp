@@ -17,6 +17,11 @@ using telemetry::LogName;
 constexpr std::size_t kPauseReadingBytes = 1u << 20;
 constexpr std::size_t kPauseReadingInputs = 1024;
 
+Result<void> just_ending() {
+  return fail(ErrorKind::kRetryLater, "USER_BUSY", "the user's session is just ending; try again",
+              Millis{200});
+}
+
 }  // namespace
 
 std::string_view to_string(DetachReason reason) {
@@ -42,10 +47,7 @@ std::string_view to_string(DetachReason reason) {
 // ---- opening ----
 
 void Strand::when_open(std::function<void(const Result<void>&)> call) {
-  if (leaving_) {
-    return call(fail(ErrorKind::kRetryLater, "USER_BUSY",
-                     "the user's session is just ending; try again", Millis{200}));
-  }
+  if (leaving_) return call(just_ending());
   if (state_) return call({});
   opening_.push_back(std::move(call));
 }
@@ -110,7 +112,8 @@ void Strand::opened(Result<void> result) {
   auto calls = std::move(opening_);
   opening_.clear();
   if (!result) leaving_ = true;
-  for (auto& call : calls) call(result);
+  // A call may make the strand leave before those behind it.
+  for (auto& call : calls) call(result && leaving_ ? just_ending() : result);
   if (!result) {
     cancel_timers();
     return owner_.gone(shared_from_this());
@@ -225,13 +228,15 @@ void Strand::lose(DetachReason reason) {
                   "the user was withdrawn; Enlist it again first",
                   {}}
           : Error{ErrorKind::kRetryLater, "OWNERSHIP_LOST",
-                  "this gateway let go of the user; nothing was stored, try again", Millis{500}};
+                  "this gateway let go of the user; try again with the same request_id",
+                  Millis{500}};
   // What was handed to the store may have been stored: nobody here can say.
   const Error open{ErrorKind::kUnknownOutcome, "OUTCOME_UNKNOWN",
                    "this gateway let go of the user; repeat the same request_id", Millis{500}};
+  const auto requests = open_requests();
   refuse_submits(batch_, draft_ ? open : away);
   draft_.reset();
-  refuse_queued(away);
+  refuse_queued(away, requests);
   inputs_.clear();
   auto sends = std::move(sends_);
   sends_.clear();

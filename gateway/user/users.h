@@ -36,7 +36,7 @@ struct SubmitResult {
   // Either accepted (a repeat gets the first answer and today's state) ...
   std::string message_id;
   message::State state = message::State::kWaiting;
-  // ... or not: REJECTED, THROTTLED, RETRY_LATER.
+  // ... or not: REJECTED, THROTTLED, RETRY_LATER; or UNKNOWN_OUTCOME: repeat the same request id.
   std::optional<Error> error;
 };
 

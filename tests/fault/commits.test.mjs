@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { buildFolder } from '../conformance/lib/sim.mjs';
-import { refused } from '../integration/lib/errors.mjs';
-import { eventually } from '../integration/lib/rig.mjs';
+import { expectProblem, refused } from '../integration/lib/errors.mjs';
+import { Rig, eventually } from '../integration/lib/rig.mjs';
 import { Load, random } from './lib/load.mjs';
 
 const seed = Number(process.env.GW_SEED ?? Date.now() % 1e9);
@@ -110,6 +110,31 @@ test('a commit that hangs for long: what is behind it is refused, links stay, an
   await ends(t, load);
   assert.equal((await sim.stats()).queued, 0);
   assert.ok(!(await sim.inbox(phones[0])).some((m) => m.text === 'never told'), 'what was refused was not sent');
+});
+
+test('a repeat behind the commit that holds the first: nobody is told that it was not stored', async (t) => {
+  const rig = await Rig.start({ binary, commands: true });
+  t.after(() => rig.stop());
+  const { provider, gateway } = rig;
+  const [user, phone] = [await rig.user('writer'), await rig.phone()];
+  await rig.works(user, phone);
+  const message = (body) => provider.text(user, rig.nextId(), phone.e164, body);
+  const [text, other] = [rig.text(), message(rig.text())];
+  const same = message(text);
+  await gateway.tell('hang');
+  const first = provider.call('SendMessage', same, 60000);
+  await gateway.tell('hanging');
+  provider.submit([same, other]);
+  const repeat = refused(provider.call('SendMessage', same, 60000), 'UNAVAILABLE', 'OUTCOME_UNKNOWN', /same request_id/);
+  const result = (m) => provider.until(() => provider.result(user, m.requestId), m.requestId, 30000);
+  assert.ok((await repeat).retryMs > 0);
+  expectProblem((await result(same)).error, 'OUTCOME_UNKNOWN', /same request_id/);
+  expectProblem((await result(other)).error, 'STORE_UNAVAILABLE', /same request_id/);
+  await gateway.tell('release');
+  const { messageId } = await first;
+  assert.equal((await provider.call('SendMessage', same)).messageId, messageId);
+  phone.texts.push(text);
+  await rig.arrived(phone);
 });
 
 test('a gateway that is killed while a commit hangs', async (t) => {

@@ -57,13 +57,13 @@ async function refusedMeanwhile(rig, { texts, unary }) {
   const began = Date.now();
   provider.submit(texts);
   const [alone, all] = await Promise.all([
-    refused(provider.call('SendMessage', unary, 30000), 'UNAVAILABLE', 'STORE_UNAVAILABLE', /nothing was sent, try again/),
+    refused(provider.call('SendMessage', unary, 30000), 'UNAVAILABLE', 'STORE_UNAVAILABLE', /same request_id/),
     results(rig, texts, 'every result')]);
   const took = Date.now() - began;
   assert.ok(alone.retryMs > 0);
   for (const { accepted, error } of all) {
     assert.equal(accepted, null);
-    expectProblem(error, 'STORE_UNAVAILABLE', /nothing was sent, try again/);
+    expectProblem(error, 'STORE_UNAVAILABLE', /same request_id/);
     assert.ok(milliseconds(error.retryAfter) > 0);
   }
   assert.ok(took > kPatienceMs / 2 && took < 2 * kPatienceMs, `${took} ms`);
@@ -198,7 +198,7 @@ test('a file that cannot be written for a while: the outcome is unknown, and fou
   const told = await rig.inbound(all.user, all.phone, 3);
   provider.submit(all.texts.slice(2));
   for (const { error } of await results(rig, all.texts.slice(2), 'results of those behind'))
-    expectProblem(error, 'STORE_UNAVAILABLE', /nothing was sent, try again/);
+    expectProblem(error, 'STORE_UNAVAILABLE', /same request_id/);
   for (const m of all.texts.slice(0, 2)) assert.equal(provider.result(m.userId, m.requestId), undefined);
   await livesOn(rig, all);
   assert.equal((await rig.interop(all.user)).queued, 3);

@@ -207,4 +207,17 @@ test('a half-close gets the results that are due, then OK', async () => {
   await rig.works(user, phone);
 });
 
+test('questions behind an attach and a detach that came at once are all answered', async () => {
+  const names = Array.from({ length: 40 }, () => rig.name('brief'));
+  const phone = await rig.phone();
+  await Promise.all(names.map((userId) => provider.call('Enlist', { userId })));
+  const answers = names.map((userId) => {
+    provider.attach(userId);
+    provider.stream.write({ detach: { userId } });
+    return provider.call('GetContact', { userId, contact: { e164: phone.e164 } }, 15000).catch(read);
+  });
+  for (const answer of await Promise.all(answers))
+    assert.match(answer.reason ?? 'ANSWERED', /^(ANSWERED|USER_BUSY|NO_CLIENT|LINK_DOWN)$/, answer.message);
+});
+
 test('neither log nor metrics name anybody', () => rig.checkNothingTold());

@@ -36,14 +36,14 @@ class SealingTest : public testing::Test {
   // Every read of the user; the first error.
   Result<void> read_all(UserRef user) {
     GW_TRY(d_.load(user));
-    GW_TRY(d_.prekeys(user));
+    GW_TRY(read_prekeys(user));
     GW_TRY(read_conversation(user, "one"));
     GW_TRY(read_conversation(user, "two"));
     GW_TRY(d_.events(user, 0));
     GW_TRY(d_.messages(user, {1, 2}));
     return {};
   }
-  // A damaged blob in a conversation counts as none, and is counted.
+  // A damaged blob in a conversation or of a prekey batch counts as none, and is counted.
   Result<void> read_conversation(UserRef user, const char* contact) {
     const auto before = d_.store().probe().damaged_rows.load();
     GW_ASSIGN(auto rows, d_.conversation(user, contact));
@@ -54,12 +54,21 @@ class SealingTest : public testing::Test {
     if (damaged > 0) return fail(ErrorKind::kCorrupt, "ROW_DAMAGED");
     return {};
   }
-  void expect_damage(UserRef user, const std::string& what) {
+  Result<void> read_prekeys(UserRef user) {
+    const auto before = d_.store().probe().damaged_rows.load();
+    GW_ASSIGN(auto batches, d_.prekeys(user));
+    const auto damaged = d_.store().probe().damaged_rows.load() - before;
+    EXPECT_EQ(batches.size() + damaged, 2u) << "each is given or counted";
+    if (damaged == 0) return {};
+    return fail(ErrorKind::kCorrupt, "ROW_DAMAGED");
+  }
+  void expect_damage(UserRef user, const std::string& what,
+                     std::string_view reason = "ROW_DAMAGED") {
     d_.reopen();
     auto read = read_all(user);
     ASSERT_FALSE(read) << what;
     EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt) << what;
-    EXPECT_EQ(read.error().reason, "ROW_DAMAGED") << what;
+    EXPECT_EQ(read.error().reason, reason) << what;
   }
 
   Deployment d_{kSqlite};
@@ -153,7 +162,9 @@ TEST_F(SealingTest, EveryChangedOctetIsNoticed) {
       bad[at] ^= 1;
       d_.close();
       RawFile(file()).run(update(column, named(column.name, "=?2")), {bad, good});
-      expect_damage(user.ref, named(column.table, numbered(" octet ", static_cast<int>(at))));
+      // The first four name the data key: then it is that key which cannot be had.
+      expect_damage(user.ref, named(column.table, numbered(" octet ", static_cast<int>(at))),
+                    at < 4 ? "KEY_DAMAGED" : "ROW_DAMAGED");
       d_.close();
       RawFile(file()).run(update(column, named(column.name, "=?2")), {good, bad});
     }
@@ -227,11 +238,18 @@ TEST_F(SealingTest, ABlobCarriesTheVersionThatWroteIt) {
   EXPECT_EQ(versions(), std::set<std::uint64_t>{static_cast<std::uint64_t>(user.version) + 1});
 }
 
-TEST_F(SealingTest, AMissingDataKeyIsDamage) {
+// Nothing may be taken for lost, and written over, that another backup's keys would open.
+TEST_F(SealingTest, ADataKeyThatCannotBeHadMakesNoRowEmpty) {
   auto user = fill("anna");
-  d_.close();
-  RawFile(file()).run("DELETE FROM data_key");
-  expect_damage(user.ref, "no data key");
+  for (const char* harm : {"UPDATE data_key SET wrapped=substr(wrapped,1,length(wrapped)-1)",
+                           "DELETE FROM data_key"}) {
+    d_.close();
+    RawFile(file()).run(harm);
+    expect_damage(user.ref, harm, "KEY_DAMAGED");
+    EXPECT_EQ(d_.conversation(user.ref, "one").error().reason, "KEY_DAMAGED") << harm;
+    EXPECT_EQ(d_.prekeys(user.ref).error().reason, "KEY_DAMAGED") << harm;
+    EXPECT_EQ(d_.store().probe().damaged_rows.load(), 0u) << harm;
+  }
 }
 
 TEST_F(SealingTest, AnotherKeyEncryptionKeyIsRefusedWithWhatToDo) {

@@ -72,6 +72,21 @@ TEST(Mishaps, WhatTheOldSessionStillCarriesIsReadAfterTheNotification) {
   EXPECT_EQ(texts(w), (std::vector<std::string>{"first", "under way"}));
 }
 
+TEST(Mishaps, ALateFirstMessageOfTheOldSessionDoesNotPassForTheNewIdentity) {
+  World w;
+  w.link_up();
+  w.run({inbound(w.phone.write("first", "M1"))});
+  auto late = w.phone.write("under way", "M2");  // nobody answered: it opens the session again
+  ASSERT_TRUE(late.child("enc")->attr_is("type", "pkmsg"));
+  w.phone.reinstall();
+  w.run({inbound(identity_changed(w.phone.jid()))});
+  w.run({inbound(late)});
+  EXPECT_EQ(texts(w), (std::vector<std::string>{"first", "under way"}));
+  auto out = w.send("r1", "after");
+  ASSERT_EQ(out.send.size(), 1u);
+  EXPECT_EQ(w.phone.read(out.send[0]), "after");
+}
+
 TEST(Mishaps, ADeviceWhoseIdentityIsGoneAndThatHasNoKeysIsLeftOut) {
   World w;
   Phone second(std::string(World::kLid), 4);
@@ -155,7 +170,9 @@ TEST(Mishaps, WhatIsReadyIsBoundedAndTheRestGoesWhenThereIsRoom) {
   w.link_up();
   w.send("r0", "x");
   w.limits.ready_bytes = w.state.ready_bytes + 1;
+  w.run({LinkDown{}});  // nothing is refused for what WhatsApp cannot have acknowledged
   w.run({w.submit("r1", std::string(500, 'a')), w.submit("r2", "b"), w.submit("r3", "c")});
+  w.link_up();
   EXPECT_EQ(w.message("r1")->state, State::kReady);
   EXPECT_EQ(w.message("r2")->state, State::kWaiting);
   EXPECT_FALSE(w.state.has_room_again(w.limits));
@@ -166,6 +183,49 @@ TEST(Mishaps, WhatIsReadyIsBoundedAndTheRestGoesWhenThereIsRoom) {
   EXPECT_EQ(out.send.size(), 2u);
   EXPECT_FALSE(w.state.now.held);
   EXPECT_EQ(w.message("r3")->state, State::kReady);
+}
+
+TEST(Mishaps, WhileWhatsAppAcknowledgesNothingSubmitsAreThrottledAndDoNotExpire) {
+  World w;
+  w.link_up();
+  w.send("r0", "x");
+  w.limits.ready_bytes = w.state.ready_bytes;
+  auto out = w.run({w.submit("r1", "y")});
+  ASSERT_TRUE(out.replies.at(0).result.error);
+  EXPECT_EQ(out.replies[0].result.error->reason, "THROTTLED");
+  EXPECT_EQ(w.message("r1"), nullptr);
+  w.run({ack(w.message("r0")->message_id)});
+  EXPECT_FALSE(w.run({w.submit("r1", "y")}).replies.at(0).result.error);
+  EXPECT_EQ(w.message("r1")->state, State::kReady);
+}
+
+TEST(Mishaps, WhatWasHeldBackUntilItExpiredHadItsKeys) {
+  World w;
+  w.link_up();
+  w.send("r0", "x");
+  w.run({LinkDown{}});
+  w.limits.ready_bytes = w.state.ready_bytes;
+  w.run({w.submit("r1", "y")});
+  w.link_up();
+  w.wall += w.limits.waiting_timeout;
+  w.run({TimerInput{}});
+  EXPECT_EQ(w.message("r1")->state, State::kExpired);
+  EXPECT_EQ(w.message("r1")->reason, message::Reason::kLinkTimeout);
+}
+
+TEST(Mishaps, AnUnreadableIdThatComesAgainAsAnUnknownKindIsNoDelivery) {
+  World w;
+  w.link_up();
+  auto broken = w.phone.write("text", "M1");
+  corrupt(broken);
+  w.run({inbound(broken)});
+  auto node = w.phone.write("text", "M1");
+  for (auto& [key, value] : std::get<stanza::Nodes>(node.content).front().attrs)
+    if (key == "type") value = std::string("skmsg");
+  w.run({inbound(node)});
+  EXPECT_EQ(count_events<message::Unsupported>(w), 1u) << "receipted without having been told";
+  w.run({inbound(node)});
+  EXPECT_EQ(count_events<message::Unsupported>(w), 1u);
 }
 
 TEST(Mishaps, TheSameUnreadableMessageTwiceInOneStepIsNoDelivery) {
