@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync,
   writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const source = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const folder = mkdtempSync(join(tmpdir(), 'scripts-'));
+// In /tmp, whatever TMPDIR says: nobody has to reach it, and our home may be closed to others.
+const folder = mkdtempSync('/tmp/gw-scripts-');
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 function* filesUnder(path) {
@@ -42,7 +42,7 @@ function install(list, args, options = {}) {
   cpSync(join(source, 'deploy/install-packages'), join(folder, 'deploy/install-packages'));
   writeFileSync(join(folder, 'deploy/packages.txt'), list);
   const { status, stdout, stderr } = spawnSync('bash',
-    [join(folder, 'deploy/install-packages'), ...args], { encoding: 'utf8', ...options });
+    [join(folder, 'deploy/install-packages'), ...args], { encoding: 'utf8', cwd: '/', ...options });
   return { status, stdout, stderr };
 }
 
