@@ -97,9 +97,9 @@ test('a commit that hangs for long: what is behind it is refused, links stay, an
   await load.phonesWrite(2);
   const text = provider.text(users[0], 'alone', `+${phones[0]}`, 'never told');
   const alone = refused(provider.call('sendMessage', text, 30000), 'UNAVAILABLE', 'STORE_UNAVAILABLE', /try again/);
-  await provider.until(() => load.refusals.has('STORE_UNAVAILABLE'), 'STORE_UNAVAILABLE');
-  assert.ok(Date.now() - began > 2000, `${Date.now() - began} ms: a moment is waited for`);
+  // Of the load perhaps nothing is behind the commit: its windows may be in it, whole.
   assert.ok((await alone).retryMs > 0);
+  assert.ok(Date.now() - began > 2000, `${Date.now() - began} ms: a moment is waited for`);
   assert.ok(Date.now() - began < 10000, `${Date.now() - began} ms`);
   const health = await fetch(`${gateway.operator}/healthz`);
   assert.equal(health.status, 200);
