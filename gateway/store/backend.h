@@ -1,7 +1,7 @@
 #pragma once
 
 // What a database does for Store: sealed rows in, sealed rows out. One implementation a database
-// (sqlite/, later postgres/); all pass tests/store. A backend is used by two threads at a time:
+// (sqlite/, postgres/); all pass tests/store. A backend is used by two threads at a time:
 // the commit thread calls the writing functions, the read thread the reading ones.
 // Before any of a change set's rows is looked at, its (term, version) is: so kFoundApplied and
 // kStale win over kExists and kFailed, and after an unknown outcome every answer is definite.
@@ -58,6 +58,7 @@ class Backend {
   virtual Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment) = 0;
   // REJECTED "USER_UNKNOWN" when there is no such row.
   virtual Result<Term> claim(UserRef user) = 0;
+  // As Store::sweep.
   virtual Result<std::size_t> sweep(WallTime before, std::size_t limit) = 0;
   // Keys that the store needs before anything else. `root` is written once and never changed but
   // for its wrapping.
@@ -96,5 +97,18 @@ struct SqliteOptions {
 // CONFIG with what to do: SQLITE_CANNOT_OPEN, SQLITE_READ_ONLY, SQLITE_DAMAGED, SCHEMA_FROM_FUTURE;
 // RETRY_LATER: SQLITE_LOCKED.
 Result<std::unique_ptr<Backend>> open_sqlite(const std::string& path, SqliteOptions options = {});
+
+struct PostgresOptions {
+  std::string uri;  // a libpq connection string, with several hosts if there are standbys
+  Millis statement_timeout{10'000};
+  Millis lock_timeout{5'000};
+  // Told what a commit survives at the first opening, and when that has changed (after a failover).
+  std::function<void(const std::string&)> found;
+};
+// PostgreSQL 14 or newer. Makes and migrates the schema; several gateways may share it. Takes the
+// host that takes writes; commits synchronously, whatever the server's default is. CONFIG with what
+// to do: POSTGRES_UNSAFE (fsync=off), POSTGRES_TOO_OLD, POSTGRES_REFUSED, POSTGRES_NO_DATABASE,
+// POSTGRES_NO_RIGHT, SCHEMA_FROM_FUTURE; RETRY_LATER: POSTGRES_UNREACHABLE.
+Result<std::unique_ptr<Backend>> open_postgres(PostgresOptions options);
 
 }  // namespace gw::store

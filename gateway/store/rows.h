@@ -59,6 +59,7 @@ struct MessageInsert {
 };
 struct MessageUpdate {
   Order order = 0;
+  WallTime created;  // as the row has it: says where it lies
   std::optional<message::State> state;
   std::optional<message::Reason> reason;
   std::optional<Bytes> stanza;   // set; empty: forget

@@ -125,7 +125,8 @@ class Store {
   virtual void overdue_users(WallTime waiting, WallTime ready, std::int64_t after,
                              std::size_t limit, Done<std::vector<PendingUser>> done) = 0;
   // Forgets settled messages, acknowledged events and received ids older than `before`, at most
-  // `limit` rows a table; says how many.
+  // `limit` a table: rows, or (PostgreSQL) partitions of two days, whole, once all of it is old.
+  // Says how many.
   virtual void sweep(WallTime before, std::size_t limit, Done<std::size_t> done) = 0;
 
   // Stops taking, finishes what is pending (unknown outcomes: kClosed), joins the threads. Not to

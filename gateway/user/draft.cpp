@@ -145,6 +145,7 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   if (order < base_.account.next_order) {
     auto& update = updates_[order];
     update.order = order;
+    update.created = m.created;
     update.state = state;
     update.reason = reason;
     update.stanza = Bytes{};  // what is settled leaves no more
@@ -161,6 +162,7 @@ void Draft::ready(Order order, Bytes stanza) {
     m.text.clear();  // its row holds it already
     auto& update = updates_[order];
     update.order = order;
+    update.created = m.created;
     update.state = message::State::kReady;
     update.stanza = stanza;
   }

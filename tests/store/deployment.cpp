@@ -5,10 +5,21 @@
 #include <random>
 #include <stdlib.h>
 
+#include "store/private_postgres.h"
+
 namespace gw::store::test {
 
+std::string database_of(const std::string& folder) {
+  return std::filesystem::path(folder + "/").parent_path().filename().string();
+}
+
 std::vector<BackendKind> backends() {
-  return {{"sqlite", [](const std::string& folder) { return open_sqlite(folder + "/store.db"); }}};
+  return {{"sqlite", [](const std::string& folder) { return open_sqlite(folder + "/store.db"); }},
+          {"postgres", [](const std::string& folder) {
+             PostgresOptions options;
+             options.uri = PrivatePostgres::shared().uri(database_of(folder));
+             return open_postgres(options);
+           }}};
 }
 
 Folder::Folder() {

@@ -22,6 +22,7 @@ struct BackendKind {
   std::function<Result<std::unique_ptr<Backend>>(const std::string& folder)> open;
 };
 std::vector<BackendKind> backends();
+std::string database_of(const std::string& folder);  // a test's, in PrivatePostgres::shared()
 
 class Folder {
  public:

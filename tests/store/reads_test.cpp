@@ -8,11 +8,14 @@ namespace {
 class ReadsTest : public BackendTest {
  protected:
   // `n` events of 100 octets each.
-  TestUser with_events(std::string_view name, int n, EventSeq acked = 0, TenantId tenant = 1) {
+  TestUser with_events(std::string_view name, int n, EventSeq acked = 0, TenantId tenant = 1,
+                       Millis apart = Millis(1000)) {
     auto user = d_.enlist(name, tenant);
     auto c = user.change();
-    for (int i = 0; i < n; ++i)
+    for (int i = 0; i < n; ++i) {
       user.add_event(c, std::string(100, static_cast<char>('a' + i % 26)));
+      c.events.back().at = from_unix_ms(i * apart.count());
+    }
     c.acked_event = acked;
     EXPECT_TRUE(d_.apply(user, c).applied());
     return user;
@@ -126,43 +129,60 @@ TEST_P(ReadsTest, PendingUsersArePagedByUidWithinATenant) {
   EXPECT_TRUE(std::is_sorted(paged.begin(), paged.end()));
 }
 
+// Days apart, so that they lie in partitions of their own where there are partitions.
+constexpr std::int64_t kDay = 24 * 3600'000;
+
 TEST_P(ReadsTest, SweepForgetsWhatIsOldAndDone) {
   auto user = d_.enlist("anna");
   auto c = user.change();
   for (int i = 1; i <= 6; ++i) {
     auto& m = user.add_message(c, numbered("r", i), "m");
-    m.created = from_unix_ms(i * 1000);
+    m.created = from_unix_ms(i * 10 * kDay);
     m.state = i == 2 ? message::State::kReady : message::State::kDelivered;
-    user.add_event(c, "e");
-    c.received.push_back({tag(numbered("i", i)), tag("c"), i, from_unix_ms(i * 1000)});
+    user.add_event(c, numbered("e", i));
+    c.events.back().at = m.created;
+    c.received.push_back({tag(numbered("i", i)), tag("c"), i, m.created});
   }
   c.acked_event = 3;
   ASSERT_TRUE(d_.apply(user, c).applied());
-  // Before 5000: messages 1, 3, 4 (2 is READY), events 1 to 3 (4 is not acknowledged), received
-  // 1-4.
-  EXPECT_EQ(d_.sweep(from_unix_ms(5000), 100).value(), 3u + 3u + 4u);
-  EXPECT_EQ(d_.sweep(from_unix_ms(5000), 100).value(), 0u);
+  // Before day 45: messages 1, 3, 4 (2 is READY), events 1 to 3 (4 is not acknowledged), received
+  // 1 to 4.
+  const auto before = from_unix_ms(45 * kDay);
+  EXPECT_GE(d_.sweep(before, 100).value(), 3u + 3u + 4u);
   std::vector<Order> left;
   auto rows = d_.messages(user.ref, {1, 2, 3, 4, 5, 6}).value();
   for (const auto& m : rows) left.push_back(m.order);
   EXPECT_EQ(left, (std::vector<Order>{2, 5, 6}));
-  EXPECT_EQ(d_.events(user.ref, 0).value().front().seq, 4);
+  auto events = d_.events(user.ref, 0).value();
+  ASSERT_EQ(events.size(), 3u);
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].seq, static_cast<EventSeq>(i) + 4);
+    EXPECT_EQ(events[i].at, from_unix_ms(events[i].seq * 10 * kDay));
+    EXPECT_EQ(text(events[i].payload), numbered("e", events[i].seq));
+  }
   auto received = await<Result<std::vector<Received>>>([&](auto done) {
     d_.store().find_received(user.ref, {tag("i4"), tag("i5")}, done);
   });
   EXPECT_EQ(received.value().size(), 1u);
+  EXPECT_EQ(d_.sweep(before, 100).value(), 0u) << "nothing more";
+
+  // What stayed is as good as it was.
+  c = user.change();
+  c.updates.emplace_back().order = 2;
+  c.updates.back().created = from_unix_ms(20 * kDay);
+  c.updates.back().state = message::State::kSent;
+  c.lowest_unsettled = c.next_order;
+  c.acked_event = 6;
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  EXPECT_GE(d_.sweep(from_unix_ms(100 * kDay), 100).value(), 1u);
+  EXPECT_TRUE(d_.messages(user.ref, {1, 2, 3, 4, 5, 6}).value().empty());
 }
 
 TEST_P(ReadsTest, SweepTakesAtMostTheLimitAndComesToAnEnd) {
-  auto kept = with_events("waits", 60);  // never acknowledged: passed over by every call
-  auto user = with_events("reads", 60, 60);
-  std::size_t swept = 0;
-  for (int calls = 0; calls < 100 && swept < 60; ++calls) {
-    auto some = d_.sweep(from_unix_ms(1'000'000), 5).value();
-    EXPECT_LE(some, 5u);
-    swept += some;
-  }
-  EXPECT_EQ(swept, 60u);
+  auto kept = with_events("waits", 60, 0, 1, Millis(2 * kDay));  // passed over by every call
+  auto user = with_events("reads", 60, 60, 1, Millis(2 * kDay));
+  for (int calls = 0; calls < 100 && !d_.events(user.ref, 0).value().empty(); ++calls)
+    EXPECT_LE(d_.sweep(from_unix_ms(200 * kDay), 5).value(), 3u * 5u) << "5 a table";
   EXPECT_TRUE(d_.events(user.ref, 0).value().empty());
   EXPECT_EQ(d_.events(kept.ref, 0).value().size(), 60u);
 }
