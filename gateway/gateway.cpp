@@ -72,8 +72,7 @@ class Running final : public Gateway {
   ~Running() override { stop(); }
 
   Result<void> open(const settings::Settings& settings, const WrapBackend& wrap) {
-    GW_ASSIGN(lock_, ownership::SingleOwner::take(settings.store.path + ".lock"));
-    GW_ASSIGN(auto backend, store::open_sqlite(settings.store.path));
+    GW_ASSIGN(auto backend, open_backend(settings.store));
     if (wrap) backend = wrap(std::move(backend));
     store::StoreOptions options;
     options.max_pending_bytes = settings.limits.store_pending;
@@ -124,6 +123,20 @@ class Running final : public Gateway {
   }
 
  private:
+  Result<std::unique_ptr<store::Backend>> open_backend(const settings::Store& settings) {
+    if (settings.kind == settings::Store::Kind::kPostgres) {
+      store::PostgresOptions options;
+      options.uri = settings.uri;
+      options.found = [](const std::string& durability) {
+        log(Level::kInfo, "gateway", "database",
+            {field("found", telemetry::OperatorText(durability))});
+      };
+      return store::open_postgres(std::move(options));
+    }
+    GW_ASSIGN(lock_, ownership::SingleOwner::take(settings.path + ".lock"));
+    return store::open_sqlite(settings.path);
+  }
+
   Result<void> open_api(const settings::Settings& settings) {
     api::Options options;
     options.listen = settings.listen.api.text();
@@ -170,7 +183,7 @@ class Running final : public Gateway {
   user::UserProbe user_probe_;
   api::ApiProbe api_probe_;
   telemetry::Metrics metrics_;
-  std::unique_ptr<ownership::SingleOwner> lock_;
+  std::unique_ptr<ownership::SingleOwner> lock_;  // of a SQLite file
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<user::Shared> shared_;
   runtime::LoopPool loops_;

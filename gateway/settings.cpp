@@ -46,10 +46,30 @@ void read_listen(Section& root, Listen& to) {
   to.tls.client_ca = tls.file("client_ca", FileKind::kCertificates).first;
 }
 
+// A libpq connection string in either form, and no password in it: settings are copied about and
+// shown. `postgresql://user:password@host` and `password=...`, spaces around "=" or not.
+bool is_postgres_uri(std::string_view uri) {
+  if (uri.find("password") != std::string_view::npos) return false;
+  for (std::string_view scheme : {"postgresql://", "postgres://"}) {
+    if (!uri.starts_with(scheme)) continue;
+    auto rest = uri.substr(scheme.size());
+    auto user = rest.substr(0, rest.substr(0, rest.find('/')).rfind('@'));
+    return user.size() == rest.size() || user.find(':') == std::string_view::npos;
+  }
+  return uri.find('=') != std::string_view::npos && uri.find("://") == std::string_view::npos;
+}
+
 void read_store(Section& root, Store& to) {
   auto store = root.section("store", Need::kRequired);
-  to.kind = static_cast<Store::Kind>(store.choice("kind", std::nullopt, {"sqlite"}));
-  to.path = store.resolve(store.text("path", std::nullopt, "the name of a file", is_not_empty));
+  to.kind = static_cast<Store::Kind>(store.choice("kind", std::nullopt, {"sqlite", "postgres"}));
+  if (to.kind == Store::Kind::kSqlite)
+    to.path = store.resolve(store.text("path", std::nullopt, "the name of a file", is_not_empty));
+  else
+    to.uri = store.text("uri", std::nullopt,
+                        "a connection string for PostgreSQL without a password, for example "
+                        "\"host=db1,db2 dbname=gateway user=gateway passfile=/etc/gateway/pgpass\" "
+                        "or \"postgresql://gateway@db1,db2/gateway\"",
+                        is_postgres_uri);
 }
 
 void read_keys(Section& root, Keys& to) {

@@ -40,9 +40,10 @@ struct Operator {
 };
 
 struct Store {
-  enum class Kind : std::uint8_t { kSqlite };
+  enum class Kind : std::uint8_t { kSqlite, kPostgres };
   Kind kind = Kind::kSqlite;
-  std::string path;
+  std::string path;  // kSqlite: the file
+  std::string uri;   // kPostgres: a libpq connection string, without a password
 };
 
 struct Keys {

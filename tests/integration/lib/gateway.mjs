@@ -29,7 +29,7 @@ export function signToken(jwk, { issuer = kIssuer, user, lifetime = 600, claims 
 
 export class Gateway {
   // {sim, binary?, prefix?: a command that starts it, limits?: {name: text}, whatsapp?: YAML in that
-  // section, port?: of WhatsApp, extra?: YAML at the end, rootKey?, args?, env?, commands?: true for
+  // section, port?: of WhatsApp, extra?: YAML at the end, rootKey?, args?, env?, postgres?: a Postgres, commands?: true for
   // faulty_gateway, which obeys tell()}
   constructor(options) {
     this.options = options;
@@ -62,8 +62,7 @@ listen:
 operator:
   listen: 127.0.0.1:0
 store:
-  kind: sqlite
-  path: gateway.db
+${this.options.postgres ? `  kind: postgres\n  uri: ${this.options.postgres.uri(this.database)}` : '  kind: sqlite\n  path: gateway.db'}
 keys:
   key_encryption_key_file: keys/key_encryption_key
 whatsapp:
@@ -129,6 +128,8 @@ ${changes.extra ?? this.options.extra ?? ''}
     const { prefix = [], binary: program = binary('interop-gateway') } = this.options;
     return [...prefix, program, '--config', this.config, ...args];
   }
+
+  get database() { return path.basename(this.dir); }  // on options.postgres
 
   log() { return readFileSync(path.join(this.dir, 'gateway.log'), 'utf8'); }
   get target() { return `127.0.0.1:${this.apiPort}`; }

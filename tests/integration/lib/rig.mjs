@@ -59,6 +59,8 @@ export class Rig {
       token: (user) => this.token(user, { issuer: kOther.issuer }), ...options });
   }
 
+  get database() { return this.gateway.database; }
+
   secret(text) {
     this.secrets.add(text);
     return text;

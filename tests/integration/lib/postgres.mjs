@@ -1,0 +1,89 @@
+// A PostgreSQL server of a test's own: its data in a folder of its own, reached over a socket in it.
+// It ends with the test's process, however that ends.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+// Debian keeps the server's programs out of PATH, a folder a version.
+function program(name) {
+  const base = '/usr/lib/postgresql';
+  const newest = existsSync(base) && readdirSync(base).map((v) => path.join(base, v, 'bin', name)).filter(existsSync).sort().pop();
+  if (!newest) throw new Error('no PostgreSQL here: deploy/install-packages test');
+  return newest;
+}
+
+// PostgreSQL refuses to run as root, so root becomes Debian's user for it.
+const become = process.getuid() === 0 ? ['--reuid=postgres', '--regid=postgres', '--init-groups'] : [];
+const as = (...command) => ['setpriv', [...become, '--pdeathsig', 'QUIT', ...command]];
+
+export class Postgres {
+  constructor(settings = {}) {
+    // In /tmp whatever TMPDIR says: another user has to reach it, and a socket's path is short.
+    this.dir = mkdtempSync('/tmp/gw-postgres-');
+    if (become.length) execFileSync('chown', ['postgres:', this.dir]);
+    const [command, args] = as(program('initdb'), '--no-sync', '--auth=trust', '--username=gateway', '--encoding=UTF8',
+      '--locale=C', `--pgdata=${this.dir}/data`);
+    execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: '/' });
+    this.set({ listen_addresses: '', unix_socket_directories: this.dir, shared_buffers: '64MB', log_min_messages: 'warning', ...settings });
+  }
+
+  // For the next start, or reload.
+  set(settings) {
+    for (const [name, value] of Object.entries(settings)) appendFileSync(`${this.dir}/data/postgresql.auto.conf`, `${name} = '${value}'\n`);
+  }
+
+  async start() {
+    const log = openSync(`${this.dir}/log`, 'a');
+    const [command, args] = as(program('postgres'), '-D', `${this.dir}/data`);
+    this.child = spawn(command, args, { stdio: ['ignore', log, log], cwd: '/' });
+    closeSync(log);
+    this.gone = once(this.child, 'exit');
+    for (;;) {
+      try {
+        execFileSync(program('pg_isready'), ['-q', '-h', this.dir]);
+        return this;
+      } catch {
+        if (this.child.exitCode !== null) throw new Error(`PostgreSQL does not start: ${this.log().slice(-2000)}`);
+      }
+    }
+  }
+  log() { return readFileSync(`${this.dir}/log`, 'utf8'); }
+
+  // SIGTERM: smart, SIGINT: fast, SIGQUIT: as in a crash.
+  async stop(signal = 'SIGINT') {
+    if (!this.child) return;
+    this.child.kill(signal);
+    await this.gone;
+    this.child = undefined;
+  }
+  async remove() {
+    await this.stop('SIGQUIT');
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  // One line a row, columns between '|'.
+  sql(database, text) {
+    return execFileSync(program('psql'), ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', this.dir, '-U', 'gateway', '-d', database, '-c', text],
+      { encoding: 'utf8' }).trim();
+  }
+  dump(database) {
+    return execFileSync(program('pg_dump'), ['-h', this.dir, '-U', 'gateway', database], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  }
+  // A transaction that has run `text` and stays open until the function that this resolves with is called.
+  async hold(database, text) {
+    const child = spawn(program('psql'), ['-X', '-q', '-A', '-t', '-h', this.dir, '-U', 'gateway', '-d', database], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const exit = once(child, 'exit');
+    child.stdin.write(`BEGIN;\n\\o /dev/null\n${text};\n\\o\n\\echo held\n`);
+    await once(child.stdout, 'data');
+    return async () => {
+      child.stdin.end('COMMIT;\n');
+      await exit;
+    };
+  }
+  // Makes the database if it is not there.
+  uri(database) {
+    if (this.child && !this.sql('postgres', `SELECT 1 FROM pg_database WHERE datname='${database}'`)) this.sql('postgres', `CREATE DATABASE "${database}"`);
+    return `host=${this.dir} user=gateway dbname=${database}`;
+  }
+}
