@@ -10,6 +10,7 @@ answer='Good morning, Alice. It works!'
 clean_var() {
   rm -rf "${var:?}"/{keys,certificates} "$var"/gateway.{yaml,db,db-shm,db-wal,db.lock} \
     "$var"/{simulator,gateway,phone,backend}.{out,log} "$var/backend.in"
+  clean_postgres
 }
 
 # The first line of a process's output is JSON and says that it is ready.
@@ -50,6 +51,10 @@ start_simulator() {
   step "simulated WhatsApp on 127.0.0.1:$(ready_value simulator .tcp_port)"
 }
 
+store_settings='  kind: sqlite
+  path: gateway.db'
+store_words=SQLite store_name=SQLite
+
 write_settings() {
   cat >"$var/gateway.yaml" <<END
 # Made by deploy/quickstart; config/gateway.example.yaml explains every setting.
@@ -62,8 +67,7 @@ listen:
 operator:
   listen: 127.0.0.1:0
 store:
-  kind: sqlite
-  path: gateway.db
+$store_settings
 keys:
   key_encryption_key_file: keys/key_encryption_key
 whatsapp:  # the simulator
@@ -86,7 +90,7 @@ start_gateway() {
   start gateway /dev/null "$gateway" --config gateway.yaml
   wait_for 15 gateway "start of the gateway" first_line gateway
   api=$(ready_value gateway .api) operator=$(ready_value gateway .operator)
-  step "gateway: gRPC on $api, operator on $operator, SQLite"
+  step "gateway: gRPC on $api, operator on $operator, $store_words"
 }
 
 start_phone() {

@@ -53,7 +53,7 @@ show_truth() {
   fi
   cat <<END
  real       the gateway; gRPC with mTLS; Noise link; binary stanzas; Signal
-            sessions, encryption and receipts; commits to SQLite$real_phone
+            sessions, encryption and receipts; commits to $store_name$real_phone
  simulated  WhatsApp's server (tests/whatsapp_sim)$simulated_phone
  invented   what Meta has not published: login, token, addresses and opt-in of
             interop users (gateway/whatsapp/dialect.h)

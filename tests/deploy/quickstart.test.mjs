@@ -100,6 +100,15 @@ test('an unmodified Baileys serves as the phone', {
   assert.deepEqual(processesIn('baileys'), []);
 });
 
+test('on a private PostgreSQL, which it starts and ends', () => {
+  const result = run('postgres', ['--store', 'postgres']);
+  assertShown(result);
+  assert.match(result.stdout, /operator on [^\n]*, PostgreSQL \(its own, in /);
+  assert.match(result.stdout, /commits to PostgreSQL/);
+  assert.match(result.stdout, /stopped: backend gateway simulator postgres/);
+  assert.deepEqual(processesIn('postgres'), []);
+});
+
 test('--stay leaves it running with commands that work as printed; --stop ends it', async (t) => {
   t.after(() => run('stay', ['--stop']));
   const result = run('stay', ['--stay']);
@@ -165,7 +174,7 @@ test('a missing program, build folder or argument is named', () => {
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /there is no program .*whatsapp_sim: build interop-gateway gwctl whatsapp_sim/);
   assert.match(run('missing', ['--build-dir', '/nowhere']).stderr, /no build folder \/nowhere/);
-  for (const wrong of [['--nope'], ['--phone', 'x'], ['--port', '70000'], ['--port']]) {
+  for (const wrong of [['--nope'], ['--phone', 'x'], ['--store', 'x'], ['--port', '70000'], ['--port']]) {
     assert.equal(run('missing', wrong).status, 2, wrong.join(' '));
   }
   assert.match(run('missing', ['--help']).stdout, /--stay/);

@@ -90,7 +90,7 @@ test('without root and sudo it says so, and what is missing', () => {
 });
 
 test('every section that the scripts name is in packages.txt', () => {
-  for (const section of ['build', 'run', 'test', 'node', 'fuzz']) {
+  for (const section of ['build', 'run', 'test', 'postgres', 'node', 'bench', 'fuzz']) {
     const names = execFileSync(join(source, 'deploy/install-packages'), ['--list', section],
       { encoding: 'utf8' }).trim().split('\n');
     assert.ok(names.length > 0 && names[0] !== '', section);

@@ -9,7 +9,7 @@ import path from 'node:path';
 function program(name) {
   const base = '/usr/lib/postgresql';
   const newest = existsSync(base) && readdirSync(base).map((v) => path.join(base, v, 'bin', name)).filter(existsSync).sort().pop();
-  if (!newest) throw new Error('no PostgreSQL here: deploy/install-packages test');
+  if (!newest) throw new Error('no PostgreSQL here: deploy/install-packages postgres');
   return newest;
 }
 
