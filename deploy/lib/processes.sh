@@ -109,6 +109,7 @@ stop_recorded() {
       stopped+=("$name")
     done < <(tac "$var/pids")
     rm -f "$var/pids"
+    [[ ! -s $var/postgres.folder ]] || clean_postgres  # outside of $var nothing stays
   fi
   if (( ${#stopped[@]} )); then step "stopped: ${stopped[*]}"; else step "nothing is running"; fi
 }

@@ -2,9 +2,10 @@
 // took place, and whose fresh connections fail too. GW_SEED replays a run.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { buildFolder } from '../conformance/lib/sim.mjs';
 import { expectProblem, refused } from '../integration/lib/errors.mjs';
+import { Postgres } from '../integration/lib/postgres.mjs';
 import { Rig, eventually } from '../integration/lib/rig.mjs';
 import { Load, random } from './lib/load.mjs';
 
@@ -48,9 +49,15 @@ const kCases = {
     some: ['failed', 'unknown', 'found'], none: [] },
 };
 
-for (const [name, { rates, some, none }] of Object.entries(kCases)) {
+const postgres = new Postgres();
+before(() => postgres.start());
+after(() => postgres.remove());
+
+const kStores = { SQLite: undefined, PostgreSQL: postgres };
+const kRuns = Object.entries(kCases).flatMap(([name, c]) => Object.entries(kStores).map(([store, on]) => [`${name}, on ${store}`, on, c]));
+for (const [name, on, { rates, some, none }] of kRuns) {
   test(`${name} (GW_SEED=${seed})`, async (t) => {
-    const load = await loaded(t, { args: ['--seed', String(seed), ...rates] });
+    const load = await loaded(t, { postgres: on, args: ['--seed', String(seed), ...rates] });
     await load.phonesWrite(10);
     await load.provider.until(() => load.moments > 1500, '1500 results and events', 60000);
     await eventually(async () => {

@@ -1,15 +1,19 @@
 // kill -9 at seeded random moments under load in both directions. GW_SEED replays a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Postgres } from '../integration/lib/postgres.mjs';
 import { Load, random } from './lib/load.mjs';
 
 const seed = Number(process.env.GW_SEED ?? Date.now() % 1e9);
 const kills = process.env.GW_LONG ? 100 : 20;
 
-test(`${kills} kills under load lose, double and reorder nothing (GW_SEED=${seed})`, async (t) => {
+for (const store of ['SQLite', 'PostgreSQL']) test(`${kills} kills under load lose, double and reorder nothing, on ${store} (GW_SEED=${seed})`, async (t) => {
   const next = random(seed);
-  const load = new Load();
-  t.after(() => load.stop());
+  const postgres = store === 'PostgreSQL' ? await new Postgres().start() : undefined;
+  const load = new Load({ gatewayOptions: { postgres } });
+  t.after(async () => {
+    try { await load.stop(); } finally { await postgres?.remove(); }
+  });
   await load.start();
   load.running = true;
   load.fill();
