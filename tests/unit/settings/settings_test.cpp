@@ -169,7 +169,7 @@ TEST(Settings, TenErrorsAreToldAtOnceEachWithItsLine) {
     certificate: missing.pem
     key: server.key
     client_ca: [ca.pem]
-store: {kind: postgres, path: /var/gw.db}
+store: {kind: mysql, path: /var/gw.db}
 keys:
   key_encryption_key_file: ca.pem
 whatsapp:
@@ -192,7 +192,7 @@ loops: yes
       ElementsAre(at(2, 8, "listen.api", "expected an IP address and a port"),
                   at(4, 18, "listen.tls.certificate", "there is no file /etc/gw/missing.pem"),
                   at(6, 16, "listen.tls.client_ca", "expected the name of a file, found a list"),
-                  at(7, 15, "store.kind", "expected sqlite, found \"postgres\""),
+                  at(7, 15, "store.kind", "expected one of sqlite, postgres, found \"mysql\""),
                   at(9, 28, "keys.key_encryption_key_file", "chmod 600"),
                   at(9, 28, "keys.key_encryption_key_file", "does not hold 32 octets"),
                   at(10, 1, "whatsapp.host", "is missing: expected a host name"),
@@ -251,6 +251,34 @@ TEST(Settings, SecretsThatOthersMayReadAreRefused) {
                 ElementsAre(at(3, 39, "listen.tls.key", "chmod 600"),
                             at(5, 33, "keys.key_encryption_key_file", "chmod 600")));
   }
+}
+
+TEST(Settings, APostgresTakesAConnectionStringWithoutAPassword) {
+  const auto with = [&](const std::string& store) {
+    return kListen + "store: {kind: postgres, " + store + "}\nwhatsapp: {host: x}\n" + kProviders +
+           "keys: {key_encryption_key_file: /etc/gw/kek}\n";
+  };
+  for (const std::string uri :
+       {"host=db1,db2 port=5432 dbname=gateway user=gateway", "postgresql://db1,db2/gateway",
+        "postgres://gateway@db:5432/gateway?sslmode=verify-full", "postgresql:///gateway"}) {
+    auto s = Disk{}.load(with("uri: '" + uri + "'"));
+    ASSERT_TRUE(s) << uri;
+    EXPECT_EQ(s->store.kind, Store::Kind::kPostgres);
+    EXPECT_EQ(s->store.uri, uri);
+  }
+  for (const std::string uri : {"postgresql://gateway:hunter2@db/gateway", "localhost", "",
+                                "host=db password = hunter2", "postgresql://db/x?password=hunter2",
+                                "mysql://db/x", "postgresql://a:hunter2@b:1,c:2/gateway"}) {
+    auto found = problems(with("uri: '" + uri + "'"));
+    ASSERT_EQ(found.size(), 1u) << uri;
+    EXPECT_EQ(found[0].key, "store.uri");
+    EXPECT_THAT(found[0].message, HasSubstr("without a password"));
+    EXPECT_THAT(all(found), Not(HasSubstr("hunter2"))) << "and is not repeated";
+  }
+  auto found = problems(with("path: gw.db"));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_THAT(all(found), HasSubstr("store.path: is no setting"));
+  EXPECT_THAT(all(found), HasSubstr("store.uri: is missing"));
 }
 
 TEST(Settings, AKeyInPlaceOfAFileNameIsNotRepeated) {
