@@ -28,7 +28,8 @@ std::string program(const std::string& name) {
     auto path = entry.path() / "bin" / name;
     if (fs::exists(path)) newest = std::max(newest, path.string());
   }
-  if (newest.empty()) throw std::runtime_error("no PostgreSQL here: deploy/install-packages postgres");
+  if (newest.empty())
+    throw std::runtime_error("no PostgreSQL here: deploy/install-packages postgres");
   return newest;
 }
 
