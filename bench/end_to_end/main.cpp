@@ -1,7 +1,7 @@
-// The gateway's main job under load, as a whole: the real program on SQLite, the simulator as
-// WhatsApp's server with phones that hold Signal keys, this process as the provider's backend; all
-// on one machine. Each figure that has a floor is measured in rounds beside that floor, and the
-// median round counts.
+// The gateway's main job under load, as a whole: the real program on SQLite and on PostgreSQL, the
+// simulator as WhatsApp's server with phones that hold Signal keys, this process as the provider's
+// backend; all on one machine. Each figure that has a floor is measured in rounds beside that
+// floor, and the median round counts.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 
 struct Options {
   std::string build = "build/release", folder = "build/bench", json;
+  std::string store = "both";
   bool quick = false;
 };
 
@@ -37,27 +38,52 @@ T median(std::vector<T> rounds, Less less) {
   return rounds[rounds.size() / 2];
 }
 
+// The report, each name with what was measured in front.
+class Prefixed {
+ public:
+  Prefixed(Report& report, std::string prefix) : report_(report), prefix_(std::move(prefix)) {}
+  void add(const std::string& name, double value, const std::string& unit) {
+    report_.add(prefix_ + name, value, unit);
+  }
+  void gate(const std::string& name, double value, const std::string& unit,
+            const std::string& against, double reference, double most) {
+    report_.gate(prefix_ + name, value, unit, prefix_ + against, reference, most);
+  }
+  void bound(const std::string& name, double value, const std::string& unit, double most) {
+    report_.bound(prefix_ + name, value, unit, most);
+  }
+
+ private:
+  Report& report_;
+  std::string prefix_;
+};
+
 // One direction in one round.
 struct Round {
-  double per_second = 0, cpu_us = 0, simulator_us = 0;
-  double change_sets = 0;    // a message
-  double batch = 0;          // change sets a commit
-  double commit_cpu_us = 0;  // of the committing thread, a message
+  double per_second = 0, simulator_us = 0;
+  double gateway_us = 0, database_us = 0;  // database: a server's; SQLite's is the gateway's
+  double change_sets = 0;                  // a message
+  double batch = 0;                        // change sets a commit
+  double commit_cpu_us = 0;                // of the committing thread, a message
   Floor floor;
-  double ratio() const { return cpu_us / floor.sum(); }
+  double cpu_us() const { return gateway_us + database_us; }
+  double ratio() const { return cpu_us() / floor.sum(); }
 };
 bool by_ratio(const Round& a, const Round& b) { return a.ratio() < b.ratio(); }
 
 class Run {
  public:
-  explicit Run(Options options)
-      : options_(std::move(options)),
+  Run(const Options& options, bool postgres, Report& report)
+      : options_(options),
+        postgres_(postgres),
+        report_(report, postgres ? "postgres_" : ""),
         rounds_(options_.quick ? 3 : 5),
         phase_(options_.quick ? 3000 : 8000) {}
 
-  int all() {
-    say("simulator and gateway start");
-    Scene scene(options_.build, options_.folder);
+  void all() {
+    say(postgres_ ? "PostgreSQL: server, simulator and gateway start"
+                  : "SQLite: simulator and gateway start");
+    Scene scene(options_.build, options_.folder, postgres_);
     scene_ = &scene;
     phones_ = scene.add_phones(kPhones);
     Backend backend(scene);
@@ -67,9 +93,6 @@ class Run {
     latency();
     split();
     check_far_side();
-    report_.print();
-    if (!options_.json.empty()) report_.write_json(options_.json);
-    return report_.all_met() ? 0 : 1;
   }
 
  private:
@@ -122,12 +145,14 @@ class Run {
   Round measure(const Floor& floor, Work work) {
     auto metrics = scene_->metrics();
     const double gateway = scene_->gateway().cpu_us(), simulator = scene_->simulator().cpu_us();
+    const double database = scene_->database_cpu_us();
     const auto start = SteadyClock::now();
     const auto count = static_cast<double>(work());
     const double seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
     Round round;
     round.per_second = count / seconds;
-    round.cpu_us = (scene_->gateway().cpu_us() - gateway) / count;
+    round.gateway_us = (scene_->gateway().cpu_us() - gateway) / count;
+    round.database_us = (scene_->database_cpu_us() - database) / count;
     round.simulator_us = (scene_->simulator().cpu_us() - simulator) / count;
     round.floor = floor;
     auto later = scene_->metrics();
@@ -149,11 +174,10 @@ class Run {
       std::fflush(stdout);
       // After the other direction's messages each ratchet turns once: not what is measured here.
       backend_->send_count(load(), kUsers, kWindow);
-      out.push_back(measure(outbound_floor(scene_->file("gateway.db"), kText),
+      out.push_back(measure(outbound_floor(scene_->database(), kText),
                             [&] { return backend_->send_closed(load(), phase_, kWindow); }));
       flood(1);
-      in.push_back(
-          measure(inbound_floor(scene_->file("gateway.db"), kText), [&] { return flood(each); }));
+      in.push_back(measure(inbound_floor(scene_->database(), kText), [&] { return flood(each); }));
       // As long as the outbound phase, from the second round on.
       each = std::max<std::uint64_t>(
           2, static_cast<std::uint64_t>(in.back().per_second * phase_.count() / 1000 / kUsers));
@@ -165,7 +189,12 @@ class Run {
 
   void direction(const std::string& name, const Round& round) {
     report_.add(name + "_throughput", round.per_second, "messages/s");
-    report_.gate(name + "_cpu", round.cpu_us, "us/message", name + "_floor", round.floor.sum(), 3);
+    report_.gate(name + "_cpu", round.cpu_us(), "us/message", name + "_floor", round.floor.sum(),
+                 3);
+    if (postgres_) {
+      report_.add(name + "_cpu_gateway", round.gateway_us, "us/message");
+      report_.add(name + "_cpu_database", round.database_us, "us/message");
+    }
     report_.add(name + "_floor_signal", round.floor.signal_us, "us/message");
     report_.add(name + "_floor_commit", round.floor.commit_us, "us/message");
     report_.add(name + "_floor_frame", round.floor.frame_us, "us/message");
@@ -198,10 +227,11 @@ class Run {
     throw std::runtime_error("the far side saw " + violations.dump().substr(0, 500));
   }
 
-  const Options options_;
+  const Options& options_;
+  const bool postgres_;
+  Prefixed report_;
   const int rounds_;
   const milliseconds phase_;
-  Report report_;
   Scene* scene_ = nullptr;
   Backend* backend_ = nullptr;
   std::vector<std::string> phones_;
@@ -218,10 +248,19 @@ int main(int argc, char** argv) {
   app.add_option("--folder", options.folder, "made anew: keys, database, logs")
       ->capture_default_str();
   app.add_option("--json", options.json, "also write the figures to this file");
+  app.add_option("--store", options.store, "the gateway's database")
+      ->check(CLI::IsMember({"sqlite", "postgres", "both"}))
+      ->capture_default_str();
   app.add_flag("--quick", options.quick, "shorter phases");
   CLI11_PARSE(app, argc, argv);
   try {
-    return gw::bench::Run(options).all();
+    gw::bench::Report report;
+    for (bool postgres : {false, true})
+      if (options.store != (postgres ? "sqlite" : "postgres"))
+        gw::bench::Run(options, postgres, report).all();
+    report.print();
+    if (!options.json.empty()) report.write_json(options.json);
+    return report.all_met() ? 0 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench: %s\n", error.what());
     return 2;

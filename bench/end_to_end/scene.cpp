@@ -15,7 +15,7 @@ std::size_t collect(char* data, std::size_t size, std::size_t count, void* to) {
 
 }  // namespace
 
-Scene::Scene(const std::string& build, const std::string& folder) : folder_(folder) {
+Scene::Scene(const std::string& build, const std::string& folder, bool postgres) : folder_(folder) {
   std::filesystem::remove_all(folder_);
   std::filesystem::create_directories(folder_);
   curl_ = curl_easy_init();
@@ -28,6 +28,10 @@ Scene::Scene(const std::string& build, const std::string& folder) : folder_(fold
       std::vector<std::string>{
           "--provider", std::to_string(kIntegrator) + "=" + kIssuer + "=" + file("keys/jwks.json")},
       file("simulator.log"));
+  // As large as a machine of this size would give it; the checkpoint is not what is measured.
+  if (postgres)
+    postgres_ = std::make_unique<store::test::PrivatePostgres>(std::vector<std::string>{
+        "shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min"});
   write_settings();
   gateway_ = std::make_unique<Process>(build + "/gateway/interop-gateway",
                                        std::vector<std::string>{"--config", file("gateway.yaml")},
@@ -37,6 +41,7 @@ Scene::Scene(const std::string& build, const std::string& folder) : folder_(fold
 Scene::~Scene() {
   gateway_.reset();
   simulator_.reset();
+  postgres_.reset();
   curl_easy_cleanup(curl_);
 }
 
@@ -45,8 +50,10 @@ void Scene::write_settings() const {
   out << "listen:\n  api: 127.0.0.1:0\n  tls:\n    certificate: certificates/server.pem\n"
          "    key: certificates/server.key\n    client_ca: certificates/ca.pem\n"
          "operator:\n  listen: 127.0.0.1:0\n"
-         "store:\n  kind: sqlite\n  path: gateway.db\n"
-         "keys:\n  key_encryption_key_file: keys/key_encryption_key\n"
+         "store:\n"
+      << (postgres_ ? "  kind: postgres\n  uri: " + postgres_->uri("gateway") + "\n"
+                    : "  kind: sqlite\n  path: gateway.db\n")
+      << "keys:\n  key_encryption_key_file: keys/key_encryption_key\n"
          "whatsapp:\n  host: 127.0.0.1\n  port: "
       << simulator_->ready().at("tcp_port")
       << "\n  root_key: " << simulator_->ready().at("root_key").get<std::string>()

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "end_to_end/process.h"
+#include "floors/floors.h"
 
 namespace gw::bench {
 
@@ -19,8 +20,9 @@ inline constexpr const char* kIssuer = "https://id.example.com";
 
 class Scene {
  public:
-  // `build`: the release build's folder; `folder`: made anew, holds everything of this run.
-  Scene(const std::string& build, const std::string& folder);
+  // `build`: the release build's folder; `folder`: made anew, holds everything of this run but the
+  // data of a PostgreSQL server, which is started for it (`postgres`), in a folder of its own.
+  Scene(const std::string& build, const std::string& folder, bool postgres);
   ~Scene();
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
@@ -28,6 +30,8 @@ class Scene {
   Process& gateway() { return *gateway_; }
   Process& simulator() { return *simulator_; }
   const std::string& folder() const { return folder_; }
+  Database database() const { return {file("gateway.db"), postgres_.get(), "gateway"}; }
+  double database_cpu_us() const { return postgres_ ? postgres_->cpu_us() : 0; }
   std::string target() const { return gateway_->ready().at("api"); }
   std::string file(const std::string& name) const { return folder_ + "/" + name; }
 
@@ -45,6 +49,7 @@ class Scene {
 
   std::string folder_;
   CURL* curl_ = nullptr;
+  std::unique_ptr<store::test::PrivatePostgres> postgres_;
   std::unique_ptr<Process> simulator_, gateway_;
 };
 

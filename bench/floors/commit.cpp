@@ -57,20 +57,20 @@ struct User {
 
 // A copy of a database that a gateway has filled, so that each page is as far from the next one as
 // it is there; with its settings of the log, and nothing else of it.
-struct Database {
-  Database(const std::string& gateways, const std::string& file) : path(file) {
+struct Copy {
+  Copy(const std::string& gateways, const std::string& file) : path(file) {
     remove();
     copy(gateways);
     run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768;"
         "PRAGMA wal_autocheckpoint=4000;");
     read_users();
   }
-  ~Database() {
+  ~Copy() {
     sqlite3_close(db);
     remove();
   }
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
+  Copy(const Copy&) = delete;
+  Copy& operator=(const Copy&) = delete;
 
   void run(const std::string& sql) {
     require(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK, db);
@@ -142,7 +142,7 @@ const char* const kEvent =
 // CPU of `message(user)` for a batch of users, each batch one transaction; the first ones only fill
 // the page cache.
 template <class Message>
-double in_transactions(Database& database, Message message) {
+double in_transactions(Copy& database, Message message) {
   Statement begin(database.db, "BEGIN IMMEDIATE"), commit(database.db, "COMMIT");
   std::size_t at = 0;
   double start = 0;
@@ -158,7 +158,7 @@ double in_transactions(Database& database, Message message) {
 }  // namespace
 
 double outbound_commit_us(const std::string& gateways, const std::string& file) {
-  Database database(gateways, file);
+  Copy database(gateways, file);
   Statement cas(database.db, kCas), ratchet(database.db, kRatchet), event(database.db, kEvent);
   Statement insert(database.db,
                    "INSERT INTO message (tenant, uid, ord, created, state, reason, request,"
@@ -193,7 +193,7 @@ double outbound_commit_us(const std::string& gateways, const std::string& file) 
 }
 
 double inbound_commit_us(const std::string& gateways, const std::string& file) {
-  Database database(gateways, file);
+  Copy database(gateways, file);
   Statement cas(database.db, kCas), ratchet(database.db, kRatchet), event(database.db, kEvent);
   Statement received(database.db,
                      "INSERT INTO received (tenant, uid, seq, at, message, cipher_hash)"

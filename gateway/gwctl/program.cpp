@@ -2,11 +2,24 @@
 
 namespace gw::gwctl {
 
+namespace {
+
+// CLI11 only says that a command is required where there is one that it does not know.
+std::string failure(const CLI::App* program, const CLI::Error& error) {
+  const auto left = program->remaining();
+  if (program->get_subcommands().empty() && !left.empty() && !left.front().starts_with('-'))
+    return "there is no command \"" + left.front() + "\"\nRun with --help for more information.\n";
+  return CLI::FailureMessage::simple(program, error);
+}
+
+}  // namespace
+
 void build(CLI::App& program, Outcome& outcome) {
   program.name("gwctl");
   program.description("Talks to an interop gateway, and makes what a developer needs to run one.");
   program.set_version_flag("--version", GW_VERSION);
   program.require_subcommand(1);
+  program.failure_message(failure);
   add_dev(program, outcome);
   add_token(program, outcome);
   add_check_settings(program, outcome);

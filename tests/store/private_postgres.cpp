@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <grp.h>
+#include <iterator>
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
 #include <pwd.h>
 #include <signal.h>
+#include <sstream>
 #include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -131,6 +133,25 @@ void PrivatePostgres::stop(int signal) {
   kill(pid_, signal);
   waitpid(pid_, nullptr, 0);
   pid_ = 0;
+}
+
+double PrivatePostgres::cpu_us() const {
+  double ticks = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream in(entry.path() / "stat");
+    std::string all((std::istreambuf_iterator<char>(in)), {});
+    if (all.empty()) continue;
+    // Behind the name in brackets: state, parent, ...; own times are fields 14 and 15, those of
+    // children that ended 16 and 17.
+    std::istringstream fields(all.substr(all.rfind(')') + 1));
+    std::vector<std::string> words((std::istream_iterator<std::string>(fields)), {});
+    const bool server = entry.path().filename() == std::to_string(pid_);
+    if (words.size() < 15 || (!server && words[1] != std::to_string(pid_))) continue;
+    for (std::size_t field : {11u, 12u}) ticks += std::stod(words[field]);
+    if (server)
+      for (std::size_t field : {13u, 14u}) ticks += std::stod(words[field]);
+  }
+  return ticks * 1e6 / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 std::string PrivatePostgres::uri_of(const std::string& database) const {

@@ -29,6 +29,8 @@ class PrivatePostgres {
   void start();
   void stop(int signal);  // SIGINT: fast, SIGQUIT: as in a crash
   pid_t pid() const { return pid_; }
+  // Of all of the server's processes since its start, in steps of 10 ms each; microseconds.
+  double cpu_us() const;
   const std::string& folder() const { return folder_; }
 
  private:

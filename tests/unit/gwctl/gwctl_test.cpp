@@ -139,6 +139,8 @@ TEST_F(GwctlTest, NamesThatCannotBeAreRefusedBeforeAnythingIsWritten) {
 TEST_F(GwctlTest, WrongArgumentsAreUsageErrors) {
   EXPECT_EQ(run({}).code, 2);
   EXPECT_EQ(run({"nothing"}).code, 2);
+  EXPECT_THAT(run({"nothing", "--target", "x"}).err, HasSubstr("there is no command \"nothing\""));
+  EXPECT_THAT(run({}).err, HasSubstr("subcommand is required"));
   EXPECT_EQ(run({"enlist"}).code, 2);
   EXPECT_EQ(run({"completion", "fish"}).code, 2);
   EXPECT_EQ(run({"--help"}).code, 0);
