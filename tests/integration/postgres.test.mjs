@@ -105,6 +105,22 @@ test('a gateway that is killed goes on where it was', async () => {
   await rig.works(user, phone);
 });
 
+test('through pgbouncer in session mode, which is restarted too', async () => {
+  const bouncer = await postgres.bouncer();
+  const behind = await Rig.start({ postgres: bouncer });
+  try {
+    const [user, phone] = [await behind.user('hilde'), await behind.phone()];
+    await behind.works(user, phone);
+    await bouncer.restart();
+    await eventually(async () => (await fetch(`${behind.gateway.operator}/readyz`)).status === 200, 'ready again');
+    await behind.works(user, phone);
+    await behind.checkNothingTold();
+  } finally {
+    await behind.stop();
+    await bouncer.stop();
+  }
+});
+
 test('what is wrong with the server at the start is said, with what to do', async () => {
   const cases = [
     [{ uri: () => `host=${postgres.dir} user=gateway dbname=nosuch` }, 2, /POSTGRES_NO_DATABASE: there is no such database/],

@@ -2,7 +2,7 @@
 // It ends with the test's process, however that ends.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 // Debian keeps the server's programs out of PATH, a folder a version.
@@ -48,6 +48,43 @@ export class Postgres {
       }
     }
   }
+  // A pgbouncer in session mode in front of it: {uri(database), restart(), stop()}.
+  async bouncer() {
+    const dir = mkdtempSync('/tmp/gw-pgbouncer-');
+    writeFileSync(`${dir}/pgbouncer.ini`, `[databases]\n* = host=${this.dir}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = ${dir}\n` +
+      `auth_type = trust\nauth_file = ${dir}/users\npool_mode = session\nlogfile = ${dir}/log\n` +
+      `server_reset_query = DISCARD ALL\n`);
+    writeFileSync(`${dir}/users`, '"gateway" ""\n');
+    if (become.length) execFileSync('chown', ['-R', 'postgres:', dir]);
+    const [command, args] = as('/usr/sbin/pgbouncer', '-q', `${dir}/pgbouncer.ini`);
+    let child, gone;
+    const start = async () => {
+      child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], cwd: '/' });
+      gone = once(child, 'exit');
+      while (!existsSync(`${dir}/.s.PGSQL.6432`)) {
+        if (child.exitCode !== null) throw new Error(`pgbouncer does not start: ${readFileSync(`${dir}/log`, 'utf8')}`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    const end = async () => {
+      child.kill('SIGTERM');  // at once, whoever is connected
+      await gone;
+      rmSync(`${dir}/.s.PGSQL.6432`, { force: true });
+    };
+    await start();
+    return {
+      uri: (database) => { this.uri(database); return `host=${dir} port=6432 user=gateway dbname=${database}`; },
+      restart: async () => {
+        await end();
+        await start();
+      },
+      stop: async () => {
+        await end();
+        rmSync(dir, { recursive: true, force: true });
+      },
+    };
+  }
+
   log() { return readFileSync(`${this.dir}/log`, 'utf8'); }
 
   // SIGTERM: smart, SIGINT: fast, SIGQUIT: as in a crash.
