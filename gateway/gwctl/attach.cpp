@@ -24,7 +24,7 @@ struct Options {
   ConnectionOptions connection;
   TokenOptions token;
   std::vector<std::string> users;
-  std::string client_address = "192.0.2.1", instance = "gwctl";
+  std::string client_address = "192.0.2.1", instance;
   std::uint64_t resume = 0;
   bool no_ack = false, exit_at_eof = false;
 };
@@ -57,7 +57,8 @@ class Stream {
 
   void hello() {
     v1::ConnectRequest frame;
-    frame.mutable_hello()->set_instance_id(options_.instance);
+    frame.mutable_hello()->set_instance_id(
+        options_.instance.empty() ? "gwctl-" + random_id().substr(0, 8) : options_.instance);
     write(frame);
   }
   void attach(const std::string& user) {
@@ -220,8 +221,10 @@ void add_attach(CLI::App& program, Outcome& outcome) {
       ->add_option("--client-address", options->client_address,
                    "IP address of the users' clients; WhatsApp is told it")
       ->capture_default_str();
-  command->add_option("--instance", options->instance, "name of this backend instance")
-      ->capture_default_str();
+  command->add_option(
+      "--instance", options->instance,
+      "name of this backend instance; a stream of the same name is taken over. Default: one of "
+      "its own");
   command->add_option("--resume", options->resume, "events up to this number are stored already");
   command->add_flag("--no-ack", options->no_ack, "acknowledge no events: they come again");
   command->add_flag("--exit-at-eof", options->exit_at_eof, "end when standard input ends");

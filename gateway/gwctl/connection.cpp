@@ -8,6 +8,7 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "identity/certificates.h"
 #include "settings.h"
 
 namespace gw::gwctl {
@@ -67,6 +68,34 @@ void ConnectionOptions::add_to(CLI::App& command) {
       ->capture_default_str();
 }
 
+namespace {
+
+Result<void> check_target(const std::string& target) {
+  const auto colon = target.rfind(':');
+  const auto port = colon == std::string::npos ? "" : target.substr(colon + 1);
+  const bool number = !port.empty() && port.size() <= 5 &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
+  if (colon == 0 || !number || std::stoi(port) < 1 || std::stoi(port) > 65535 ||
+      target.find("//") != std::string::npos)
+    return fail(ErrorKind::kRejected, "TARGET_INVALID",
+                "--target: expected host:port, such as localhost:7443");
+  return {};
+}
+
+// gRPC only says that it cannot connect.
+Result<void> check_files(const ConnectionOptions& options, const grpc::SslCredentialsOptions& tls) {
+  if (auto pair = identity::check_pair(tls.pem_cert_chain, tls.pem_private_key); !pair)
+    return fail(ErrorKind::kRejected, pair.error().reason,
+                "--certificate " + options.certificate + ", --key " + options.key + ": " +
+                    pair.error().message);
+  if (auto ca = identity::validity_of(tls.pem_root_certs); !ca)
+    return fail(ErrorKind::kRejected, ca.error().reason,
+                "--ca " + options.ca + ": " + ca.error().message);
+  return {};
+}
+
+}  // namespace
+
 Result<Connection> connect(const ConnectionOptions& options) {
   Connection out;
   auto timeout = settings::parse_duration(options.timeout);
@@ -74,10 +103,12 @@ Result<Connection> connect(const ConnectionOptions& options) {
     return fail(ErrorKind::kRejected, "TIMEOUT_INVALID",
                 "--timeout: expected a duration such as 10s");
   out.timeout = *timeout;
+  GW_TRY(check_target(options.target));
   grpc::SslCredentialsOptions tls;
   GW_ASSIGN(tls.pem_root_certs, read_file(options.ca));
   GW_ASSIGN(tls.pem_private_key, read_file(options.key));
   GW_ASSIGN(tls.pem_cert_chain, read_file(options.certificate));
+  GW_TRY(check_files(options, tls));
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetMaxReceiveMessageSize(64 << 20);
@@ -125,9 +156,10 @@ Exit report(const grpc::Status& status) {
 }
 
 v1::Contact contact_from(const std::string& text) {
+  constexpr std::string_view kLid = "lid:";
   v1::Contact contact;
-  if (text.find_first_not_of("0123456789") == std::string::npos)
-    contact.set_lid(text);
+  if (text.starts_with(kLid))
+    contact.set_lid(text.substr(kLid.size()));
   else
     contact.set_e164(text);
   return contact;

@@ -35,7 +35,7 @@ std::string describe(const grpc::Status& status);
 // Prints describe() on standard error.
 Exit report(const grpc::Status& status);
 
-// '+' and digits: E.164; digits alone: a LID.
+// "lid:" and digits: a LID; all else is for the gateway to take as E.164 or to refuse.
 v1::Contact contact_from(const std::string& text);
 
 // One unary call: `gwctl NAME` prints the response.

@@ -29,7 +29,8 @@ Command add(CLI::App& program, const char* name, const char* help, const char* f
   return command;
 }
 
-constexpr const char* kContactHelp = "a phone number such as +4915112345678, or a LID's digits";
+constexpr const char* kContactHelp =
+    "a phone number such as +4915112345678, or a LID such as lid:100000000000001";
 
 Exit list_events(const Options& options) {
   auto connection = connect(options.connection);

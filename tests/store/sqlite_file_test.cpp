@@ -264,6 +264,17 @@ TEST(SqliteFileTest, SomebodyElsesDatabaseIsLeftAlone) {
   EXPECT_EQ(read_file(folder.path("other.db")), before);
 }
 
+TEST(SqliteFileTest, NobodyElseMayReadIt) {
+  const auto before = umask(0);
+  Deployment d(impatient());
+  umask(before);
+  d.enlist("anna");
+  for (const char* end : {"", "-wal", "-shm"}) {
+    const auto mode = std::filesystem::status(named(file(d), end)).permissions();
+    EXPECT_EQ(mode, std::filesystem::perms(0600)) << end;
+  }
+}
+
 TEST(SqliteFileTest, AnEmptyFileBecomesADatabase) {
   Folder folder;
   write_file(folder.path("empty.db"), "");

@@ -1,6 +1,8 @@
 #include "store/sqlite/connection.h"
 
 #include <algorithm>
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace gw::store::sqlite {
 namespace {
@@ -105,6 +107,9 @@ Result<Connection> Connection::open(const std::string& path, Role role,
                                     const SqliteOptions& options) {
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   if (role == Role::kMaker) flags |= SQLITE_OPEN_CREATE;
+  // Nobody else's to read, whatever the umask says; the log and its index get the file's mode.
+  if (role == Role::kMaker)
+    if (int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); made >= 0) close(made);
   sqlite3* raw = nullptr;
   int rc = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
   Connection made;

@@ -180,6 +180,27 @@ TEST_F(GwctlTest, TheCompletionIsValidBashAndKnowsTheCommands) {
   EXPECT_FALSE(completes("gwctl en", "send"));
 }
 
+TEST_F(GwctlTest, WhatIsWrongWithTargetOrCertificatesIsSaidBeforeAnythingIsTried) {
+  ASSERT_EQ(run({"dev", "certs", "--out", in("c"), "--provider", "example"}).code, 0);
+  const auto user = [&](std::string key, std::string ca, std::string target) {
+    return run({"user", "a", "--certificate", in("c/example.pem"), "--key", in(key), "--ca", in(ca),
+                "--target", target});
+  };
+  for (const char* target :
+       {"localhost", "localhost:99999", "https://localhost:1", "", ":1", "a:0"}) {
+    auto ran = user("c/example.key", "c/ca.pem", target);
+    EXPECT_EQ(ran.code, 2) << target;
+    EXPECT_THAT(ran.err, HasSubstr("expected host:port")) << target;
+  }
+  auto swapped = user("c/server.key", "c/ca.pem", "localhost:1");
+  EXPECT_EQ(swapped.code, 2);
+  EXPECT_THAT(swapped.err, HasSubstr("KEY_MISMATCH"));
+  auto no_ca = user("c/example.key", "c/example.key", "localhost:1");
+  EXPECT_EQ(no_ca.code, 2);
+  EXPECT_THAT(no_ca.err, HasSubstr("--ca"));
+  EXPECT_EQ(user("c/example.key", "c/ca.pem", "localhost:1").code, 3) << "nobody answers there";
+}
+
 TEST(Errors, SayReasonFieldsAndWhenToTryAgain) {
   google::rpc::Status whole;
   google::rpc::ErrorInfo info;
@@ -206,9 +227,11 @@ TEST(Errors, SayReasonFieldsAndWhenToTryAgain) {
   testing::internal::GetCapturedStderr();
 }
 
-TEST(Contacts, DigitsAloneAreALid) {
+// Digits alone are a phone number that lacks its plus far more often than a LID.
+TEST(Contacts, ALidIsNamedAsOne) {
   EXPECT_EQ(contact_from("+4915112345678").e164(), "+4915112345678");
-  EXPECT_EQ(contact_from("12345").lid(), "12345");
+  EXPECT_EQ(contact_from("lid:12345").lid(), "12345");
+  EXPECT_EQ(contact_from("015112345678").e164(), "015112345678");
   EXPECT_EQ(contact_from("nobody").e164(), "nobody");  // the gateway says what is wrong with it
 }
 
