@@ -138,6 +138,8 @@ void PrivatePostgres::stop(int signal) {
 double PrivatePostgres::cpu_us() const {
   double ticks = 0;
   for (const auto& entry : fs::directory_iterator("/proc")) {
+    if (entry.path().filename().string().find_first_not_of("0123456789") != std::string::npos)
+      continue;
     std::ifstream in(entry.path() / "stat");
     std::string all((std::istreambuf_iterator<char>(in)), {});
     if (all.empty()) continue;
