@@ -198,7 +198,7 @@ TEST_F(GwctlTest, WhatIsWrongWithTargetOrCertificatesIsSaidBeforeAnythingIsTried
   auto no_ca = user("c/example.key", "c/example.key", "localhost:1");
   EXPECT_EQ(no_ca.code, 2);
   EXPECT_THAT(no_ca.err, HasSubstr("--ca"));
-  EXPECT_EQ(user("c/example.key", "c/ca.pem", "localhost:1").code, 3) << "nobody answers there";
+  EXPECT_EQ(user("c/example.key", "c/ca.pem", "127.0.0.1:1").code, 3) << "nobody answers there";
 }
 
 TEST(Errors, SayReasonFieldsAndWhenToTryAgain) {
