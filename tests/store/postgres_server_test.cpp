@@ -50,6 +50,7 @@ class PostgresServerTest : public testing::Test {
   }
   void nobody_is_awaited() { set("RESET synchronous_standby_names"); }
   // The session that waits for the standby in its commit, once there is one other than `before`.
+  // The server has no signal for that, so it is asked until it says so.
   std::string in_commit(const std::string& before = "0") {
     for (int tries = 0; tries < 2000; ++tries) {
       auto pid =
