@@ -83,10 +83,9 @@ class Backend {
                                                     std::size_t max_bytes) = 0;
   virtual Result<std::vector<PendingUser>> pending_users(TenantId tenant, std::int64_t after,
                                                          std::size_t limit) = 0;
-  // Enlisted users of any tenant with a WAITING message created before `waiting` or a READY one
-  // created before `ready`, uid > after, by uid, at most `limit`.
-  virtual Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                         std::int64_t after, std::size_t limit) = 0;
+  // Enlisted users with something older than `before` says, uid > after, by uid, at most `limit`.
+  virtual Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
+                                                         std::size_t limit) = 0;
 };
 
 struct SqliteOptions {

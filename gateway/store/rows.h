@@ -55,6 +55,7 @@ struct MessageInsert {
   WallTime created;
   Bytes content;  // blob
   Bytes stanza;   // blob: the encoded stanza while READY, else empty
+  Bytes devices;  // plain: which devices it went to, and what became of it there
   message::Reason reason = message::Reason::kNone;  // of one that is REJECTED at once
 };
 struct MessageUpdate {
@@ -64,6 +65,7 @@ struct MessageUpdate {
   std::optional<message::Reason> reason;
   std::optional<Bytes> stanza;   // set; empty: forget
   std::optional<Bytes> content;  // set; empty: forget
+  std::optional<Bytes> devices;  // set
 };
 struct EventInsert {
   EventSeq seq = 0;
@@ -77,6 +79,14 @@ struct Received {
   EventSeq seq = 0;   // the event it became
   WallTime at;
   bool known = false;  // in a change set: the row is there already, replace what it says
+};
+
+// A received message that could not be decrypted and was asked for again. Few at a time; loaded
+// with the user.
+struct Undecrypted {
+  Tag message{};   // as in Received
+  WallTime since;  // kept from the first writing
+  Bytes blob;      // empty in a change set: delete the row
 };
 
 // One step's changes: applied whole or not at all, as a compare-and-set on (term, version).
@@ -100,6 +110,7 @@ struct ChangeSet {
   std::vector<MessageUpdate> updates;
   std::vector<EventInsert> events;
   std::vector<Received> received;
+  std::vector<Undecrypted> undecrypted;
 };
 
 struct Outcome {
@@ -129,10 +140,12 @@ struct MessageRow {
   WallTime created;
   Bytes content;  // empty when forgotten
   Bytes stanza;   // empty unless READY or UNCONFIRMED
+  Bytes devices;  // empty: not known
 };
 struct UserRows {
   Account account;
-  std::vector<MessageRow> unsettled;  // WAITING and READY, in order
+  std::vector<MessageRow> unsettled;     // WAITING and READY, in order
+  std::vector<Undecrypted> undecrypted;  // oldest first
 };
 struct Conversation {
   Tag contact{};
@@ -143,6 +156,12 @@ struct EventRow {
   EventSeq seq = 0;
   WallTime at;
   Bytes payload;
+};
+// Of any tenant; what was created before these times is overdue.
+struct Overdue {
+  WallTime waiting;      // WAITING messages
+  WallTime ready;        // READY ones
+  WallTime undecrypted;  // what was asked for again
 };
 struct PendingUser {
   UserRef user;

@@ -170,6 +170,7 @@ Result<void> Sealer::seal(ChangeSet& c) {
     if (m.stanza) seal(Place(RowKind::kStanza, u, v).with(m.order), *m.stanza);
   }
   for (auto& e : c.events) seal(Place(RowKind::kEvent, u, v).with(e.seq), e.payload);
+  for (auto& r : c.undecrypted) seal(Place(RowKind::kUndecrypted, u, v).with(r.message), r.blob);
   return result;
 }
 
@@ -228,6 +229,9 @@ Result<void> Sealer::open(UserRef user, PrekeyBatch& row, Version newest) {
 Result<void> Sealer::open(UserRef user, MessageRow& row, Version newest) {
   GW_TRY(open_blob(Place(RowKind::kContent, user, 0).with(row.order), row.content, newest));
   return open_blob(Place(RowKind::kStanza, user, 0).with(row.order), row.stanza, newest);
+}
+Result<void> Sealer::open(UserRef user, Undecrypted& row, Version newest) {
+  return open_blob(Place(RowKind::kUndecrypted, user, 0).with(row.message), row.blob, newest);
 }
 Result<std::size_t> Sealer::open(UserRef user, Conversation& row) {
   std::size_t damaged = 0;

@@ -39,6 +39,7 @@ enum class RowKind : std::uint8_t {  // stored (in associated data): append only
   kContent = 5,
   kStanza = 6,
   kEvent = 7,
+  kUndecrypted = 8,
 };
 
 // Seals on any thread; opens on one thread at a time (it may ask the backend for an older key).
@@ -67,6 +68,7 @@ class Sealer {
   Result<void> open_profile(UserRef user, Bytes& blob, Version newest);
   Result<void> open(UserRef user, PrekeyBatch& row, Version newest);
   Result<void> open(UserRef user, MessageRow& row, Version newest);
+  Result<void> open(UserRef user, Undecrypted& row, Version newest);
   // Blobs that are damaged become empty; says how many.
   Result<std::size_t> open(UserRef user, Conversation& row);
   Result<void> open(UserRef user, EventRow& row);

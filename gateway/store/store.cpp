@@ -14,10 +14,12 @@ std::size_t size_of(const ChangeSet& c) {
   for (const auto& r : c.ratchets) n += kRow + r.record.size();
   for (const auto& r : c.contacts) n += kRow + r.blob.size();
   for (const auto& p : c.prekeys) n += kRow + p.blob.size();
-  for (const auto& m : c.messages) n += kRow + m.content.size() + m.stanza.size();
+  for (const auto& m : c.messages)
+    n += kRow + m.content.size() + m.stanza.size() + m.devices.size();
   for (const auto& m : c.updates)
     n += kRow + (m.content ? m.content->size() : 0) + (m.stanza ? m.stanza->size() : 0);
   for (const auto& e : c.events) n += kRow + e.payload.size();
+  for (const auto& u : c.undecrypted) n += kRow + u.blob.size();
   return n + kRow * c.received.size();
 }
 
@@ -112,6 +114,7 @@ class StoreImpl final : public Store {
       Version newest = loaded->account.version;
       GW_TRY(sealer_.open_profile(user, loaded->account.profile, newest));
       for (auto& row : loaded->unsettled) GW_TRY(sealer_.open(user, row, newest));
+      for (auto& row : loaded->undecrypted) GW_TRY(sealer_.open(user, row, newest));
       return loaded;
     });
   }
@@ -178,14 +181,13 @@ class StoreImpl final : public Store {
     });
   }
 
-  void overdue_users(WallTime waiting, WallTime ready, std::int64_t after, std::size_t limit,
+  void overdue_users(Overdue before, std::int64_t after, std::size_t limit,
                      Done<std::vector<PendingUser>> done) override {
-    read(std::move(done),
-         [this, waiting, ready, after, limit]() -> Result<std::vector<PendingUser>> {
-           GW_ASSIGN(auto rows, backend_->overdue_users(waiting, ready, after, limit));
-           for (auto& row : rows) GW_TRY(open_or_empty(row));
-           return rows;
-         });
+    read(std::move(done), [this, before, after, limit]() -> Result<std::vector<PendingUser>> {
+      GW_ASSIGN(auto rows, backend_->overdue_users(before, after, limit));
+      for (auto& row : rows) GW_TRY(open_or_empty(row));
+      return rows;
+    });
   }
 
   void close() override {

@@ -119,11 +119,10 @@ class Store {
   // profile does not open is in the list all the same, with an empty one.
   virtual void pending_users(TenantId tenant, std::int64_t after, std::size_t limit,
                              Done<std::vector<PendingUser>> done) = 0;
-  // Users of any tenant with a WAITING message created before `waiting` or a READY one created
-  // before `ready`, uid > after, by uid, at most `limit`: nobody may be attached who would end
-  // them. Profiles as in pending_users.
-  virtual void overdue_users(WallTime waiting, WallTime ready, std::int64_t after,
-                             std::size_t limit, Done<std::vector<PendingUser>> done) = 0;
+  // Users of any tenant with something older than `before` says, uid > after, by uid, at most
+  // `limit`: nobody may be attached who would end it. Profiles as in pending_users.
+  virtual void overdue_users(Overdue before, std::int64_t after, std::size_t limit,
+                             Done<std::vector<PendingUser>> done) = 0;
   // Forgets settled messages, acknowledged events and received ids older than `before`, at most
   // `limit` a table: rows, or (PostgreSQL) partitions of two days, whole, once all of it is old.
   // Says how many.

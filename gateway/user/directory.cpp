@@ -343,11 +343,11 @@ void Directory::get_contact(Name name, message::Contact contact, Done<ContactInf
 void Directory::sweep() {
   sweep_timer_.after(kSweepEvery, [this] { sweep(); });
   if (draining_) return;
-  auto before = shared_.clock.wall() - shared_.limits.waiting_timeout;
-  auto ready_before = shared_.clock.wall() - shared_.limits.resend_window;
+  const auto now = shared_.clock.wall();
+  const auto& limits = shared_.limits;
   shared_.store.overdue_users(
-      before, ready_before, swept_up_to_, kSweepUsers,
-      [this](Result<std::vector<store::PendingUser>> rows) {
+      {now - limits.waiting_timeout, now - limits.resend_window, now - limits.retry_window},
+      swept_up_to_, kSweepUsers, [this](Result<std::vector<store::PendingUser>> rows) {
         if (!rows) return;  // the next turn asks again
         swept_up_to_ = rows->size() < kSweepUsers ? 0 : rows->back().user.uid;
         for (const auto& row : *rows) {

@@ -41,6 +41,7 @@ struct Limits {
   std::size_t prekeys_low = 10;
   std::size_t conversations_cached = 64;
   std::size_t settled_cached = 32;      // a later receipt costs a read
+  Millis retry_window{24 * 3600'000};   // asked for again longer: it ends as UNDECRYPTABLE
   Millis retention{7 * 24 * 3600'000};  // settled messages and acknowledged events, then forgotten
 };
 

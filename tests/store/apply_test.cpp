@@ -64,6 +64,61 @@ TEST_P(ApplyTest, WritesEveryKindOfRow) {
   EXPECT_EQ(received[0].at, from_unix_ms(5));
 }
 
+TEST_P(ApplyTest, DevicesOfAMessageAreKeptUntilTheyAreSetAnew) {
+  auto user = d_.enlist("anna");
+  auto c = user.change();
+  user.add_message(c, "r1", "one").devices = {0, 0, 0};
+  user.add_message(c, "r2", "two");
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  c = user.change();
+  c.updates.emplace_back().order = 1;
+  c.updates.back().created = from_unix_ms(1'000);
+  c.updates.back().state = message::State::kSent;
+  c.updates.emplace_back().order = 2;
+  c.updates.back().created = from_unix_ms(2'000);
+  c.updates.back().devices = Bytes{0, 1, 7};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto rows = d_.messages(user.ref, {1, 2}).value();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].devices, (Bytes{0, 0, 0}));
+  EXPECT_EQ(rows[1].devices, (Bytes{0, 1, 7}));
+}
+
+TEST_P(ApplyTest, WhatWasAskedForAgainComesWithTheUserAndBecomesOverdue) {
+  auto user = d_.enlist("anna");
+  auto other = d_.enlist("bert");
+  auto c = user.change();
+  c.undecrypted = {{tag("m2"), from_unix_ms(200), to_bytes("second")},
+                   {tag("m1"), from_unix_ms(100), to_bytes("first")}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  c = user.change();
+  c.undecrypted = {{tag("m1"), from_unix_ms(900), to_bytes("first, asked again")},
+                   {tag("m3"), from_unix_ms(300), to_bytes("third")}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto rows = d_.load(user.ref).value()->undecrypted;
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].message, tag("m1"));
+  EXPECT_EQ(rows[0].since, from_unix_ms(100)) << "the first writing counts";
+  EXPECT_EQ(text(rows[0].blob), "first, asked again");
+  EXPECT_EQ(text(rows[2].blob), "third");
+  EXPECT_TRUE(d_.load(other.ref).value()->undecrypted.empty());
+  auto overdue = [&](std::int64_t before) {
+    return await<Result<std::vector<PendingUser>>>([&](auto done) {
+             d_.store().overdue_users({{}, {}, from_unix_ms(before)}, 0, 10, done);
+           })
+        .value();
+  };
+  EXPECT_TRUE(overdue(100).empty());
+  ASSERT_EQ(overdue(101).size(), 1u);
+  EXPECT_EQ(overdue(101)[0].user, user.ref);
+
+  c = user.change();
+  c.undecrypted = {{tag("m1"), {}, {}}, {tag("m2"), {}, {}}, {tag("m3"), {}, {}}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  EXPECT_TRUE(d_.load(user.ref).value()->undecrypted.empty());
+  EXPECT_TRUE(overdue(10'000).empty());
+}
+
 TEST_P(ApplyTest, UpdatesAndDeletesRows) {
   auto user = d_.enlist("anna");
   auto c = user.change();

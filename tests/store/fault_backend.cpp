@@ -176,9 +176,9 @@ class FaultBackend final : public Backend {
                                                  std::size_t limit) override {
     return under_->pending_users(tenant, after, limit);
   }
-  Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::int64_t after, std::size_t limit) override {
-    return under_->overdue_users(waiting, ready, after, limit);
+  Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
+                                                 std::size_t limit) override {
+    return under_->overdue_users(before, after, limit);
   }
 
  private:

@@ -183,6 +183,31 @@ TEST_F(PostgresServerTest, ANewerSchemaIsWorkedOnAsLongAsItSaysSo) {
   EXPECT_EQ(refused.error().reason, "SCHEMA_FROM_FUTURE");
 }
 
+// Version 1 of the gateway may still write beside us, and knows nothing of the new column.
+TEST_F(PostgresServerTest, TheFirstSchemaIsMigratedAndItsGatewayGoesOn) {
+  auto user = d_.enlist("anna");
+  auto c = user.change();
+  user.add_message(c, "r1", "one");
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  d_.close();
+  server_.run(database(),
+              "DROP TABLE undecrypted; ALTER TABLE message DROP COLUMN devices;"
+              "UPDATE gateway_schema SET version=1");
+  ASSERT_TRUE(d_.open());
+  server_.run(database(),
+              "INSERT INTO message (tenant,uid,ord,bucket,created,request,body_mac,contact,content,"
+              "state,reason,stanza) SELECT tenant,uid,77,bucket,created,decode(repeat('07',16),"
+              "'hex'),body_mac,contact,NULL,2,reason,NULL FROM message");
+  auto rows = d_.messages(user.ref, {1, 77}).value();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_TRUE(rows[1].devices.empty());
+  c = user.change();
+  user.add_message(c, "r2", "two").devices = {0, 0, 0};
+  c.undecrypted = {{tag("m"), from_unix_ms(1), to_bytes("asked")}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  EXPECT_EQ(d_.load(user.ref).value()->undecrypted.size(), 1u);
+}
+
 // Two replicas: one drops what the other still believes to be there.
 TEST_F(PostgresServerTest, APartitionThatIsGoneIsMadeAnew) {
   auto user = d_.enlist("anna");

@@ -141,8 +141,9 @@ TEST_F(SealingTest, ADamagedUserHidesNobodyElseFromTheLists) {
   EXPECT_FALSE(pending->at(1).profile.empty());
   const auto late = from_unix_ms(std::int64_t{1} << 45);
   auto overdue = [&](std::int64_t after, std::size_t limit) {
-    return await<Result<std::vector<PendingUser>>>(
-               [&](auto done) { d_.store().overdue_users(late, late, after, limit, done); })
+    return await<Result<std::vector<PendingUser>>>([&](auto done) {
+             d_.store().overdue_users({late, late, late}, after, limit, done);
+           })
         .value();
   };
   ASSERT_EQ(overdue(0, 10).size(), 2u);

@@ -241,6 +241,28 @@ TEST(SqliteFileTest, DamageInTheMiddleIsSaidWhenItIsReached) {
   EXPECT_FALSE(loaded.error().message.empty());
 }
 
+TEST(SqliteFileTest, AFileOfTheFirstSchemaIsMigratedAndKeepsItsRows) {
+  Deployment d(impatient());
+  auto user = d.enlist("anna");
+  auto c = user.change();
+  user.add_message(c, "r1", "one");
+  ASSERT_TRUE(d.apply(user, c).applied());
+  d.close();
+  {
+    RawFile old(file(d));
+    old.run("DROP TABLE undecrypted");
+    old.run("ALTER TABLE message DROP COLUMN devices");
+    old.run("PRAGMA user_version=1");
+  }
+  ASSERT_TRUE(d.open());
+  EXPECT_EQ(d.load(user.ref).value()->unsettled.size(), 1u);
+  c = user.change();
+  user.add_message(c, "r2", "two").devices = {0, 0, 0};
+  c.undecrypted = {{tag("m"), from_unix_ms(1), to_bytes("asked")}};
+  ASSERT_TRUE(d.apply(user, c).applied());
+  EXPECT_EQ(d.load(user.ref).value()->undecrypted.size(), 1u);
+}
+
 TEST(SqliteFileTest, ASchemaFromTheFutureIsRefused) {
   Deployment d(impatient());
   d.close();

@@ -26,8 +26,9 @@ WITH c AS MATERIALIZED (
     AS c(tenant,uid,term,version,change,next_order,lowest,next_event,acked,state,profile,i)),
 mi AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int8[],@int2[],@int2[],@bytea[],
-    @bytea[],@bytea[],@bytea[],@bytea[]) WITH ORDINALITY
-    AS u(i,tenant,uid,ord,bucket,created,state,reason,request,body_mac,contact,content,stanza,n)),
+    @bytea[],@bytea[],@bytea[],@bytea[],@bytea[]) WITH ORDINALITY
+    AS u(i,tenant,uid,ord,bucket,created,state,reason,request,body_mac,contact,content,stanza,
+    devices,n)),
 vi AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int4[],@bytea[],@bytea[],@int8[],@int8[],@bool[])
     WITH ORDINALITY AS u(i,tenant,uid,bucket,message,cipher_hash,seq,at,known,n)),
@@ -86,17 +87,19 @@ d_prekey AS (
   WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.first_id=u.first_id),
 w_message AS (
   INSERT INTO message (tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,
-    stanza)
-  SELECT tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,stanza FROM mi
+    stanza,devices)
+  SELECT tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,stanza,devices
+  FROM mi
   WHERE (SELECT g FROM f)[i]=0),
 ki AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int2[],@int2[],@bool[],@bytea[],
-    @bool[],@bytea[])
-    AS u(i,tenant,uid,ord,bucket,state,reason,set_stanza,stanza,set_content,content)),
+    @bool[],@bytea[],@bytea[])
+    AS u(i,tenant,uid,ord,bucket,state,reason,set_stanza,stanza,set_content,content,devices)),
 w_settle AS (
   UPDATE message t SET state=coalesce(u.state,t.state), reason=coalesce(u.reason,t.reason),
     stanza=CASE WHEN u.set_stanza THEN u.stanza ELSE t.stanza END,
-    content=CASE WHEN u.set_content THEN u.content ELSE t.content END
+    content=CASE WHEN u.set_content THEN u.content ELSE t.content END,
+    devices=coalesce(u.devices,t.devices)
   FROM ki u WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.ord=u.ord
     AND t.bucket=u.bucket RETURNING 1),
 w_event AS (
@@ -110,7 +113,16 @@ w_received AS (
 u_received AS (
   UPDATE received t SET cipher_hash=u.cipher_hash, seq=u.seq FROM vi u
   WHERE u.known AND (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid
-    AND t.message=u.message)
+    AND t.message=u.message),
+w_undecrypted AS (
+  INSERT INTO undecrypted (tenant,uid,message,since,sealed) SELECT tenant,uid,message,since,sealed
+  FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int8[],@bytea[])
+    AS u(i,tenant,uid,message,since,sealed) WHERE (SELECT g FROM f)[i]=0
+  ON CONFLICT (tenant,uid,message) DO UPDATE SET sealed=excluded.sealed),
+d_undecrypted AS (
+  DELETE FROM undecrypted t USING unnest(@int4[],@int4[],@int8[],@bytea[])
+    AS u(i,tenant,uid,message)
+  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.message=u.message)
 SELECT (SELECT g FROM f),
   (SELECT array_agg(i ORDER BY i) FROM l WHERE code=1),
   (SELECT array_agg(version ORDER BY i) FROM l WHERE code=1),
@@ -173,8 +185,8 @@ using T = Type;
 struct BatchColumns {
   Columns users{T::kInt4, T::kInt8, T::kInt8, T::kInt8, T::kInt8, T::kInt8,
                 T::kInt8, T::kInt8, T::kInt8, T::kInt2, T::kBytea};
-  Columns messages{T::kInt4, T::kInt4,  T::kInt8,  T::kInt8,  T::kInt4,  T::kInt8, T::kInt2,
-                   T::kInt2, T::kBytea, T::kBytea, T::kBytea, T::kBytea, T::kBytea};
+  Columns messages{T::kInt4, T::kInt4,  T::kInt8,  T::kInt8,  T::kInt4,  T::kInt8,  T::kInt2,
+                   T::kInt2, T::kBytea, T::kBytea, T::kBytea, T::kBytea, T::kBytea, T::kBytea};
   Columns received{T::kInt4,  T::kInt4, T::kInt8, T::kInt4, T::kBytea,
                    T::kBytea, T::kInt8, T::kInt8, T::kBool};
   Columns ratchets{T::kInt4, T::kInt4, T::kInt8, T::kBytea, T::kInt4, T::kBytea};
@@ -183,9 +195,11 @@ struct BatchColumns {
   Columns no_contacts{T::kInt4, T::kInt4, T::kInt8, T::kBytea};
   Columns prekeys{T::kInt4, T::kInt4, T::kInt8, T::kInt8, T::kBytea};
   Columns no_prekeys{T::kInt4, T::kInt4, T::kInt8, T::kInt8};
-  Columns updates{T::kInt4, T::kInt4, T::kInt8,  T::kInt8, T::kInt4, T::kInt2,
-                  T::kInt2, T::kBool, T::kBytea, T::kBool, T::kBytea};
+  Columns updates{T::kInt4, T::kInt4, T::kInt8,  T::kInt8, T::kInt4,  T::kInt2,
+                  T::kInt2, T::kBool, T::kBytea, T::kBool, T::kBytea, T::kBytea};
   Columns events{T::kInt4, T::kInt4, T::kInt8, T::kInt8, T::kInt4, T::kInt8, T::kBytea};
+  Columns undecrypted{T::kInt4, T::kInt4, T::kInt8, T::kBytea, T::kInt8, T::kBytea};
+  Columns no_undecrypted{T::kInt4, T::kInt4, T::kInt8, T::kBytea};
 
   void add(std::int64_t i, const ChangeSet& c);
   Parameters all();
@@ -197,7 +211,7 @@ void BatchColumns::add(std::int64_t i, const ChangeSet& c) {
             c.lowest_unsettled, c.next_event, c.acked_event, c.state, Exactly{c.profile});
   for (const auto& m : c.messages)
     messages.row(i, tenant, uid, m.order, bucket_of(m.created), unix_ms(m.created), m.state,
-                 m.reason, m.request, m.body_mac, m.contact, m.content, m.stanza);
+                 m.reason, m.request, m.body_mac, m.contact, m.content, m.stanza, m.devices);
   for (const auto& r : c.received)
     received.row(i, tenant, uid, bucket_of(r.at), r.message, r.cipher_hash, r.seq, unix_ms(r.at),
                  r.known);
@@ -221,9 +235,15 @@ void BatchColumns::add(std::int64_t i, const ChangeSet& c) {
   }
   for (const auto& u : c.updates)
     updates.row(i, tenant, uid, u.order, bucket_of(u.created), u.state, u.reason,
-                u.stanza.has_value(), u.stanza, u.content.has_value(), u.content);
+                u.stanza.has_value(), u.stanza, u.content.has_value(), u.content, u.devices);
   for (const auto& e : c.events)
     events.row(i, tenant, uid, e.seq, bucket_of(e.at), unix_ms(e.at), e.payload);
+  for (const auto& u : c.undecrypted) {
+    if (u.blob.empty())
+      no_undecrypted.row(i, tenant, uid, u.message);
+    else
+      undecrypted.row(i, tenant, uid, u.message, unix_ms(u.since), u.blob);
+  }
 }
 
 // In the order in which the statement names them.
@@ -231,7 +251,7 @@ Parameters BatchColumns::all() {
   Parameters out;
   out.reserve(96);
   for (auto* list : {&users, &messages, &received, &ratchets, &no_ratchets, &contacts, &no_contacts,
-                     &prekeys, &no_prekeys, &updates, &events})
+                     &prekeys, &no_prekeys, &updates, &events, &undecrypted, &no_undecrypted})
     list->to(out);
   return out;
 }

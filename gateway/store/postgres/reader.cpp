@@ -16,8 +16,9 @@ constexpr const char* kSession =
   "a.tenant, a.uid, a.term, a.version, a.change, a.next_order, a.lowest_unsettled,"                \
   " a.next_event, a.acked_event, a.state, a.user_tag, p.sealed FROM account a LEFT JOIN profile p" \
   " ON p.tenant=a.tenant AND p.uid=a.uid"
-#define GW_MESSAGE_COLUMNS \
-  "t.ord, t.created, t.state, t.reason, t.request, t.body_mac, t.contact, t.content, t.stanza"
+#define GW_MESSAGE_COLUMNS                                                                      \
+  "t.ord, t.created, t.state, t.reason, t.request, t.body_mac, t.contact, t.content, t.stanza," \
+  " t.devices"
 
 Tag tag_of(const pqxx::field& field) {
   Tag tag{};
@@ -53,6 +54,7 @@ MessageRow message_of(const pqxx::row& row) {
   m.contact = tag_of(row[6]);
   m.content = octets(row[7]);
   m.stanza = octets(row[8]);
+  m.devices = octets(row[9]);
   return m;
 }
 
@@ -120,6 +122,12 @@ Result<std::optional<UserRows>> Reader::load(UserRef user) {
                       " AND ord>=$3 AND state<2 ORDER BY ord",
                       int{user.tenant}, user.uid, loaded->account.lowest_unsettled));
     for (const auto& row : unsettled) loaded->unsettled.push_back(message_of(row));
+    GW_ASSIGN(auto undecrypted, tx.rows("SELECT message, since, sealed FROM undecrypted"
+                                        " WHERE tenant=$1 AND uid=$2 ORDER BY since, message",
+                                        int{user.tenant}, user.uid));
+    for (const auto& row : undecrypted)
+      loaded->undecrypted.push_back(
+          {tag_of(row[0]), from_unix_ms(row[1].as<std::int64_t>()), octets(row[2])});
     return loaded;
   });
 }
@@ -234,19 +242,21 @@ Result<std::vector<PendingUser>> Reader::pending_users(TenantId tenant, std::int
 }
 
 // Most users have nothing unsettled and cost one comparison.
-Result<std::vector<PendingUser>> Reader::overdue_users(WallTime waiting, WallTime ready,
-                                                       std::int64_t after, std::size_t limit) {
+Result<std::vector<PendingUser>> Reader::overdue_users(const Overdue& before, std::int64_t after,
+                                                       std::size_t limit) {
   return read([&](Transaction& tx) -> Result<std::vector<PendingUser>> {
     std::vector<PendingUser> found;
     GW_ASSIGN(auto rows,
               tx.rows("SELECT a.tenant, a.uid, a.acked_event, a.next_event-1, p.sealed"
                       " FROM account a LEFT JOIN profile p ON p.tenant=a.tenant AND p.uid=a.uid"
-                      " WHERE a.uid>$4 AND a.state=0 AND a.lowest_unsettled<a.next_order"
+                      " WHERE a.uid>$5 AND a.state=0 AND (a.lowest_unsettled<a.next_order"
                       " AND EXISTS (SELECT 1 FROM message m WHERE m.tenant=a.tenant"
                       " AND m.uid=a.uid AND m.ord>=a.lowest_unsettled"
                       " AND ((m.state=0 AND m.created<$1) OR (m.state=1 AND m.created<$2)))"
-                      " ORDER BY a.uid LIMIT $3",
-                      unix_ms(waiting), unix_ms(ready), static_cast<std::int64_t>(limit), after));
+                      " OR a.uid IN (SELECT uid FROM undecrypted WHERE since<$3))"
+                      " ORDER BY a.uid LIMIT $4",
+                      unix_ms(before.waiting), unix_ms(before.ready), unix_ms(before.undecrypted),
+                      static_cast<std::int64_t>(limit), after));
     for (const auto& row : rows) found.push_back(pending_of(row));
     return found;
   });

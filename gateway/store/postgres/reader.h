@@ -28,8 +28,8 @@ class Reader {
                                             std::size_t max_bytes);
   Result<std::vector<PendingUser>> pending_users(TenantId tenant, std::int64_t after,
                                                  std::size_t limit);
-  Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::int64_t after, std::size_t limit);
+  Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
+                                                 std::size_t limit);
 
  private:
   // Several statements of one read see one state of the database. A session that is gone is opened

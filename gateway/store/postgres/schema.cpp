@@ -98,8 +98,21 @@ ALTER TABLE event ALTER payload SET STORAGE EXTERNAL;
 INSERT INTO gateway_schema VALUES (1, 1, 1);
 )sql";
 
+// Version 1 writes messages without `devices`, and leaves what was asked for again alone.
+constexpr const char* kVersion2 = R"sql(
+ALTER TABLE message ADD COLUMN devices bytea;
+CREATE TABLE undecrypted (
+  tenant int NOT NULL, uid bigint NOT NULL,
+  message bytea NOT NULL CHECK (length(message) = 16),
+  since bigint NOT NULL,
+  sealed bytea NOT NULL CHECK (length(sealed) > 0),
+  PRIMARY KEY (tenant, uid, message)
+);
+UPDATE gateway_schema SET version=2;
+)sql";
+
 // Step n brings version n to n + 1; step 0 makes the schema.
-constexpr std::array kSteps = {kVersion1};
+constexpr std::array kSteps = {kVersion1, kVersion2};
 static_assert(kSteps.size() == kSchemaVersion);
 
 // `{}` stands for the partition's suffix, `{v}` for the bucket. Made beside the parent and

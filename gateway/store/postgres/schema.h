@@ -7,7 +7,7 @@
 
 namespace gw::store::postgres {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 // The oldest gateway, by the schema that it knows, which still works on this one.
 inline constexpr int kOldestReader = 1;
 

@@ -81,9 +81,9 @@ class SqliteBackend final : public Backend {
                                                  std::size_t limit) override {
     return read([&](Reader& r) { return r.pending_users(tenant, after, limit); });
   }
-  Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::int64_t after, std::size_t limit) override {
-    return read([&](Reader& r) { return r.overdue_users(waiting, ready, after, limit); });
+  Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
+                                                 std::size_t limit) override {
+    return read([&](Reader& r) { return r.overdue_users(before, after, limit); });
   }
 
  private:

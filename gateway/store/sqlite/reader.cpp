@@ -8,7 +8,7 @@ namespace {
   " a.next_event, a.acked_event, a.state, a.user_tag, p.sealed FROM account a LEFT JOIN profile p" \
   " ON p.uid=a.uid"
 #define GW_MESSAGE_COLUMNS \
-  "ord, created, state, reason, request, body_mac, contact, content, stanza FROM message"
+  "ord, created, state, reason, request, body_mac, contact, content, stanza, devices FROM message"
 
 }  // namespace
 
@@ -48,6 +48,9 @@ Result<void> Reader::prepare_all() {
        "SELECT first_id, sealed FROM prekey WHERE tenant=?1 AND uid=?2 ORDER BY first_id"},
       {unsettled_, "SELECT " GW_MESSAGE_COLUMNS
                    " WHERE tenant=?1 AND uid=?2 AND ord>=?3 AND state<2 ORDER BY ord"},
+      {undecrypted_,
+       "SELECT message, since, sealed FROM undecrypted WHERE tenant=?1 AND uid=?2"
+       " ORDER BY since, rowid"},
       {contact_, "SELECT sealed FROM contact WHERE tenant=?1 AND uid=?2 AND contact=?3"},
       {ratchets_,
        "SELECT device, record FROM ratchet WHERE tenant=?1 AND uid=?2 AND contact=?3"
@@ -68,11 +71,11 @@ Result<void> Reader::prepare_all() {
       {overdue_,
        "SELECT a.tenant, a.uid, a.acked_event, a.next_event-1, p.sealed FROM account a"
        " LEFT JOIN profile p ON p.uid=a.uid"
-       " WHERE a.uid>?4 AND a.state=0 AND a.lowest_unsettled<a.next_order AND EXISTS ("
+       " WHERE a.uid>?5 AND a.state=0 AND (a.lowest_unsettled<a.next_order AND EXISTS ("
        "SELECT 1 FROM message m WHERE m.tenant=a.tenant AND m.uid=a.uid"
        " AND m.ord>=a.lowest_unsettled"
-       " AND ((m.state=0 AND m.created<?1) OR (m.state=1 AND m.created<?2))) ORDER BY a.uid LIMIT "
-       "?3"},
+       " AND ((m.state=0 AND m.created<?1) OR (m.state=1 AND m.created<?2)))"
+       " OR a.uid IN (SELECT uid FROM undecrypted WHERE since<?3)) ORDER BY a.uid LIMIT ?4"},
   };
   for (const auto& [into, sql] : all) GW_TRY(db_.prepare(into, sql, Stage::kOpen));
   return {};
@@ -105,6 +108,7 @@ MessageRow Reader::message_row(Statement& row) const {
   m.contact = row.tag(6);
   m.content = row.blob(7);
   m.stanza = row.blob(8);
+  m.devices = row.blob(9);
   return m;
 }
 
@@ -134,8 +138,15 @@ Result<std::optional<UserRows>> Reader::load(UserRef user) {
     if (rows.failed()) return failed(rows.rc());
     if (loaded.account.user != user) return std::nullopt;
   }
-  Rows rows(unsettled_, user.tenant, user.uid, loaded.account.lowest_unsettled);
-  while (rows.next()) loaded.unsettled.push_back(message_row(unsettled_));
+  {
+    Rows rows(unsettled_, user.tenant, user.uid, loaded.account.lowest_unsettled);
+    while (rows.next()) loaded.unsettled.push_back(message_row(unsettled_));
+    if (rows.failed()) return failed(rows.rc());
+  }
+  Rows rows(undecrypted_, user.tenant, user.uid);
+  while (rows.next())
+    loaded.undecrypted.push_back(
+        {undecrypted_.tag(0), from_unix_ms(undecrypted_.integer(1)), undecrypted_.blob(2)});
   if (rows.failed()) return failed(rows.rc());
   return loaded;
 }
@@ -236,9 +247,10 @@ Result<std::vector<PendingUser>> Reader::pending_users(TenantId tenant, std::int
   return found;
 }
 
-Result<std::vector<PendingUser>> Reader::overdue_users(WallTime waiting, WallTime ready,
-                                                       std::int64_t after, std::size_t limit) {
-  Rows rows(overdue_, unix_ms(waiting), unix_ms(ready), static_cast<std::int64_t>(limit), after);
+Result<std::vector<PendingUser>> Reader::overdue_users(const Overdue& before, std::int64_t after,
+                                                       std::size_t limit) {
+  Rows rows(overdue_, unix_ms(before.waiting), unix_ms(before.ready), unix_ms(before.undecrypted),
+            static_cast<std::int64_t>(limit), after);
   std::vector<PendingUser> found;
   while (rows.next())
     found.push_back({{static_cast<TenantId>(overdue_.integer(0)), overdue_.integer(1)},

@@ -30,8 +30,8 @@ class Reader {
                                             std::size_t max_bytes);
   Result<std::vector<PendingUser>> pending_users(TenantId tenant, std::int64_t after,
                                                  std::size_t limit);
-  Result<std::vector<PendingUser>> overdue_users(WallTime waiting, WallTime ready,
-                                                 std::int64_t after, std::size_t limit);
+  Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
+                                                 std::size_t limit);
 
  private:
   class Snapshot;
@@ -41,8 +41,8 @@ class Reader {
   tl::unexpected<Error> failed(int rc) { return fail(error_of(db_.get(), rc, Stage::kServe)); }
 
   Connection db_;
-  Statement begin_, end_, data_key_, find_user_, account_, prekeys_, unsettled_, contact_,
-      ratchets_, by_request_, by_order_, received_, events_, pending_, overdue_;
+  Statement begin_, end_, data_key_, find_user_, account_, prekeys_, unsettled_, undecrypted_,
+      contact_, ratchets_, by_request_, by_order_, received_, events_, pending_, overdue_;
 };
 
 }  // namespace gw::store::sqlite

@@ -67,7 +67,8 @@ CREATE TABLE message (
   body_mac BLOB NOT NULL CHECK (length(body_mac) = 16),
   contact BLOB NOT NULL CHECK (length(contact) = 16),
   content BLOB,
-  stanza BLOB
+  stanza BLOB,
+  devices BLOB
 ) STRICT;
 CREATE UNIQUE INDEX message_by_order ON message (tenant, uid, ord);
 CREATE UNIQUE INDEX message_by_request ON message (tenant, uid, request);
@@ -88,8 +89,20 @@ CREATE TABLE received (
 CREATE UNIQUE INDEX received_by_message ON received (tenant, uid, message);
 )sql";
 
-constexpr std::array kTables = {"root_key", "data_key", "account", "profile", "ratchet",
-                                "contact",  "prekey",   "message", "event",   "received"};
+// Since version 2; an empty file gets it behind the rest.
+constexpr const char* kUndecrypted = R"sql(
+CREATE TABLE undecrypted (
+  tenant INTEGER NOT NULL, uid INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  message BLOB NOT NULL CHECK (length(message) = 16),
+  sealed BLOB NOT NULL CHECK (length(sealed) > 0)
+) STRICT;
+CREATE UNIQUE INDEX undecrypted_by_message ON undecrypted (tenant, uid, message);
+)sql";
+
+constexpr std::array kTables = {"root_key", "data_key", "account",    "profile",
+                                "ratchet",  "contact",  "prekey",     "message",
+                                "event",    "received", "undecrypted"};
 
 tl::unexpected<Error> damaged(Connection& db) {
   return fail(error_of(db.get(), SQLITE_CORRUPT, Stage::kOpen));
@@ -97,12 +110,23 @@ tl::unexpected<Error> damaged(Connection& db) {
 
 Result<void> make(Connection& db) {
   GW_TRY(db.must("BEGIN IMMEDIATE", Stage::kOpen));
-  std::string sql = kSchema;
+  std::string sql = std::string(kSchema) + kUndecrypted;
   sql += "PRAGMA application_id=" + std::to_string(kApplicationId) + ";";
   sql += "PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT";
   if (auto made = db.must(sql.c_str(), Stage::kOpen); !made) {
     db.exec("ROLLBACK");
     return made;
+  }
+  return {};
+}
+
+Result<void> migrate(Connection& db) {
+  GW_TRY(db.must("BEGIN IMMEDIATE", Stage::kOpen));
+  std::string sql = std::string("ALTER TABLE message ADD COLUMN devices BLOB;") + kUndecrypted;
+  sql += "PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT";
+  if (auto migrated = db.must(sql.c_str(), Stage::kOpen); !migrated) {
+    db.exec("ROLLBACK");
+    return migrated;
   }
   return {};
 }
@@ -155,6 +179,7 @@ Result<void> prepare_schema(Connection& db, const std::string& path, bool may_ma
   GW_TRY(db.use_wal());
   if (empty) return make(db);
   GW_TRY(check_size(db, path));
+  if (version < kSchemaVersion) GW_TRY(migrate(db));
   return check_tables(db);
 }
 

@@ -7,7 +7,7 @@
 namespace gw::store::sqlite {
 
 inline constexpr std::int64_t kApplicationId = 0x49475753;  // "IGWS"
-inline constexpr std::int64_t kSchemaVersion = 1;           // PRAGMA user_version
+inline constexpr std::int64_t kSchemaVersion = 2;           // PRAGMA user_version
 
 // Makes the tables in an empty file if it may, refuses what is not ours, newer, or visibly damaged;
 // turns the WAL mode on.

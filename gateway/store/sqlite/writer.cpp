@@ -61,11 +61,12 @@ Result<void> Writer::prepare_all() {
       {drop_prekey_, "DELETE FROM prekey WHERE tenant=?1 AND uid=?2 AND first_id=?3"},
       {put_message_,
        "INSERT INTO message (tenant, uid, ord, created, state, reason, request, body_mac,"
-       " contact, content, stanza) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"},
+       " contact, content, stanza, devices) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
       {update_message_,
        "UPDATE message SET state=coalesce(?4,state), reason=coalesce(?5,reason),"
        " stanza=CASE WHEN ?6 THEN ?7 ELSE stanza END,"
-       " content=CASE WHEN ?8 THEN ?9 ELSE content END WHERE tenant=?1 AND uid=?2 AND ord=?3"},
+       " content=CASE WHEN ?8 THEN ?9 ELSE content END,"
+       " devices=CASE WHEN ?10 THEN ?11 ELSE devices END WHERE tenant=?1 AND uid=?2 AND ord=?3"},
       {put_event_, "INSERT INTO event (tenant, uid, seq, at, payload) VALUES (?1,?2,?3,?4,?5)"},
       {put_received_,
        "INSERT INTO received (tenant, uid, seq, at, message, cipher_hash)"
@@ -74,6 +75,10 @@ Result<void> Writer::prepare_all() {
        "INSERT INTO received (tenant, uid, seq, at, message, cipher_hash)"
        " VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT (tenant, uid, message)"
        " DO UPDATE SET seq=excluded.seq, cipher_hash=excluded.cipher_hash"},
+      {put_undecrypted_,
+       "INSERT INTO undecrypted (tenant, uid, since, message, sealed) VALUES (?1,?2,?3,?4,?5)"
+       " ON CONFLICT (tenant, uid, message) DO UPDATE SET sealed=excluded.sealed"},
+      {drop_undecrypted_, "DELETE FROM undecrypted WHERE tenant=?1 AND uid=?2 AND message=?3"},
       {erase_ratchets_, "DELETE FROM ratchet WHERE tenant=?1 AND uid=?2"},
       {erase_contacts_, "DELETE FROM contact WHERE tenant=?1 AND uid=?2"},
       {erase_prekeys_, "DELETE FROM prekey WHERE tenant=?1 AND uid=?2"},
@@ -264,7 +269,8 @@ int Writer::write_messages(const ChangeSet& c) {
   for (const auto& m : c.messages) {
     int rc = put_message_.run(c.user.tenant, c.user.uid, m.order, unix_ms(m.created),
                               static_cast<int>(m.state), static_cast<int>(m.reason), m.request,
-                              m.body_mac, m.contact, OrNull{m.content}, OrNull{m.stanza});
+                              m.body_mac, m.contact, OrNull{m.content}, OrNull{m.stanza},
+                              OrNull{m.devices});
     if (rc != SQLITE_DONE) return rc;
   }
   return SQLITE_OK;
@@ -278,7 +284,8 @@ int Writer::update_messages(const ChangeSet& c) {
     int rc =
         update_message_.run(c.user.tenant, c.user.uid, u.order, state, reason, u.stanza.has_value(),
                             OrNull{u.stanza ? *u.stanza : ByteView()}, u.content.has_value(),
-                            OrNull{u.content ? *u.content : ByteView()});
+                            OrNull{u.content ? *u.content : ByteView()}, u.devices.has_value(),
+                            OrNull{u.devices ? *u.devices : ByteView()});
     if (rc != SQLITE_DONE) return rc;
     if (db_.changes() != 1) return kRefused;
   }
@@ -293,6 +300,12 @@ int Writer::write_events(const ChangeSet& c) {
   for (const auto& r : c.received) {
     auto& put = r.known ? replace_received_ : put_received_;
     int rc = put.run(c.user.tenant, c.user.uid, r.seq, unix_ms(r.at), r.message, r.cipher_hash);
+    if (rc != SQLITE_DONE) return rc;
+  }
+  for (const auto& u : c.undecrypted) {
+    int rc = u.blob.empty() ? drop_undecrypted_.run(c.user.tenant, c.user.uid, u.message)
+                            : put_undecrypted_.run(c.user.tenant, c.user.uid, unix_ms(u.since),
+                                                   u.message, u.blob);
     if (rc != SQLITE_DONE) return rc;
   }
   return SQLITE_OK;

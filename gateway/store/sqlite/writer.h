@@ -64,7 +64,8 @@ class Writer {
   Statement begin_, commit_, cas_, set_state_, set_profile_, look_account_, find_request_,
       find_received_, put_ratchet_, drop_ratchet_, put_contact_, drop_contact_, put_prekey_,
       drop_prekey_, put_message_, update_message_, put_event_, put_received_, replace_received_,
-      erase_ratchets_, erase_contacts_, erase_prekeys_, find_tag_, make_account_, revive_, claim_;
+      put_undecrypted_, drop_undecrypted_, erase_ratchets_, erase_contacts_, erase_prekeys_,
+      find_tag_, make_account_, revive_, claim_;
   Sweep sweep_messages_, sweep_events_, sweep_received_;
 };
 
