@@ -102,11 +102,19 @@ void register_user_metrics(Metrics& m, const user::UserProbe& p) {
   inbound("decrypted", p.decrypted);
   inbound("duplicate", p.duplicates);
   inbound("dropped_again", p.dropped_again);
+  inbound("pending", p.pending);
   inbound("undecryptable", p.undecryptable);
   m.counter("interop_gateway_stanzas_ignored_total", "Acks and receipts for unknown messages.", {},
             read(p.ignored));
-  m.counter("interop_gateway_retry_receipts_total", "Retry receipts received.", {},
-            read(p.retry_receipts));
+  auto retries = [&](const char* direction, const auto& value) {
+    m.counter("interop_gateway_retry_receipts_total",
+              "Requests to encrypt a message anew: contacts' (received) and ours (sent).",
+              {{"direction", direction}}, read(value));
+  };
+  retries("received", p.retry_receipts);
+  retries("sent", p.retries_asked);
+  m.counter("interop_gateway_messages_encrypted_again_total",
+            "Messages encrypted anew for a device that asked.", {}, read(p.retries_answered));
   m.counter("interop_gateway_sessions_started_total", "Signal sessions started by us.", {},
             read(p.sessions_started));
   m.counter("interop_gateway_steps_total", "Steps of users.", {}, read(p.steps));

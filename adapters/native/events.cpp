@@ -33,6 +33,7 @@ struct BodyWriter {
     to.set_sender_name(readable(in.sender_name));
     native::to_proto(in.sent_at, *to.mutable_sent_time());
     to_proto(in.content, *to.mutable_content());
+    to.set_earlier_seq(static_cast<std::uint64_t>(in.earlier));
   }
   void operator()(const message::MessageStatus& in) const {
     auto& to = *out.mutable_message_status();
@@ -49,6 +50,7 @@ struct BodyWriter {
     native::to_proto(in.sender, *to.mutable_from());
     native::to_proto(in.sent_at, *to.mutable_sent_time());
     to.set_why(readable(in.why));
+    to.set_earlier_seq(static_cast<std::uint64_t>(in.earlier));
   }
   void operator()(const message::IdentityChanged& in) const {
     native::to_proto(in.contact, *out.mutable_identity_changed()->mutable_contact());
@@ -59,12 +61,26 @@ struct BodyWriter {
     native::to_proto(in.sender, *to.mutable_from());
     native::to_proto(in.sent_at, *to.mutable_sent_time());
     to.set_content_kind(readable(in.kind));
+    to.set_earlier_seq(static_cast<std::uint64_t>(in.earlier));
   }
   void operator()(const message::DeviceLeftOut& in) const {
     auto& to = *out.mutable_device_left_out();
     to.set_message_id(readable(in.message_id));
     native::to_proto(in.contact, *to.mutable_contact());
     to.set_device(in.device);
+  }
+  void operator()(const message::Pending& in) const {
+    auto& to = *out.mutable_message_pending();
+    to.set_message_id(readable(in.message_id));
+    native::to_proto(in.sender, *to.mutable_from());
+    native::to_proto(in.sent_at, *to.mutable_sent_time());
+  }
+  void operator()(const message::SentElsewhere& in) const {
+    auto& to = *out.mutable_message_sent();
+    to.set_message_id(readable(in.message_id));
+    native::to_proto(in.contact, *to.mutable_to());
+    native::to_proto(in.sent_at, *to.mutable_sent_time());
+    to_proto(in.content, *to.mutable_content());
   }
 };
 
@@ -85,9 +101,12 @@ using Body = decltype(message::Event::body);
 std::optional<Body> body_of(const v1::MessageReceived& in) {
   auto sender = contact_of(in.from());
   if (!sender || !in.content().has_text()) return std::nullopt;
-  return message::MessageReceived{in.message_id(), *std::move(sender), in.sender_name(),
+  return message::MessageReceived{in.message_id(),
+                                  *std::move(sender),
+                                  in.sender_name(),
                                   from_proto(in.sent_time()),
-                                  message::Text{in.content().text().body()}};
+                                  message::Text{in.content().text().body()},
+                                  static_cast<EventSeq>(in.earlier_seq())};
 }
 
 std::optional<Body> body_of(const v1::MessageStatus& in) {
@@ -103,7 +122,7 @@ std::optional<Body> body_of(const v1::MessageUndecryptable& in) {
   auto sender = contact_of(in.from());
   if (!sender) return std::nullopt;
   return message::Undecryptable{in.message_id(), *std::move(sender), from_proto(in.sent_time()),
-                                in.why()};
+                                in.why(), static_cast<EventSeq>(in.earlier_seq())};
 }
 
 std::optional<Body> body_of(const v1::IdentityChanged& in) {
@@ -116,7 +135,7 @@ std::optional<Body> body_of(const v1::MessageUnsupported& in) {
   auto sender = contact_of(in.from());
   if (!sender) return std::nullopt;
   return message::Unsupported{in.message_id(), *std::move(sender), from_proto(in.sent_time()),
-                              in.content_kind()};
+                              in.content_kind(), static_cast<EventSeq>(in.earlier_seq())};
 }
 
 std::optional<Body> body_of(const v1::DeviceLeftOut& in) {
@@ -124,6 +143,19 @@ std::optional<Body> body_of(const v1::DeviceLeftOut& in) {
   if (!contact || in.device() > UINT16_MAX) return std::nullopt;
   return message::DeviceLeftOut{in.message_id(), *std::move(contact),
                                 static_cast<std::uint16_t>(in.device())};
+}
+
+std::optional<Body> body_of(const v1::MessagePending& in) {
+  auto sender = contact_of(in.from());
+  if (!sender) return std::nullopt;
+  return message::Pending{in.message_id(), *std::move(sender), from_proto(in.sent_time())};
+}
+
+std::optional<Body> body_of(const v1::MessageSent& in) {
+  auto contact = contact_of(in.to());
+  if (!contact || !in.content().has_text()) return std::nullopt;
+  return message::SentElsewhere{in.message_id(), *std::move(contact), from_proto(in.sent_time()),
+                                message::Text{in.content().text().body()}};
 }
 
 std::optional<Body> body_of(const v1::Event& in) {
@@ -140,6 +172,10 @@ std::optional<Body> body_of(const v1::Event& in) {
       return body_of(in.message_unsupported());
     case v1::Event::kDeviceLeftOut:
       return body_of(in.device_left_out());
+    case v1::Event::kMessagePending:
+      return body_of(in.message_pending());
+    case v1::Event::kMessageSent:
+      return body_of(in.message_sent());
     case v1::Event::BODY_NOT_SET:
       break;
   }

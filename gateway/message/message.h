@@ -83,6 +83,7 @@ struct MessageReceived {
   std::string sender_name;  // as the sender calls itself; may be empty
   WallTime sent_at;         // WhatsApp's time
   Content content;
+  EventSeq earlier = 0;  // the Pending or Undecryptable event of the same message; 0: none
   bool operator==(const MessageReceived&) const = default;
 };
 struct MessageStatus {
@@ -94,12 +95,21 @@ struct MessageStatus {
   WallTime at;
   bool operator==(const MessageStatus&) const = default;
 };
+// A message came that cannot be read yet; its sender was asked to encrypt it anew. Another event
+// names this one as `earlier` and says what became of it.
+struct Pending {
+  std::string message_id;
+  Contact sender;
+  WallTime sent_at;
+  bool operator==(const Pending&) const = default;
+};
 // A message came that cannot be read; it was acknowledged and will not come again by itself.
 struct Undecryptable {
   std::string message_id;
   Contact sender;
   WallTime sent_at;
-  std::string why;  // UPPER_SNAKE
+  std::string why;       // UPPER_SNAKE
+  EventSeq earlier = 0;  // as in MessageReceived
   bool operator==(const Undecryptable&) const = default;
 };
 // The contact's identity key is another one than before: the safety number changed.
@@ -112,10 +122,20 @@ struct Unsupported {
   std::string message_id;
   Contact sender;
   WallTime sent_at;
-  std::string kind;  // the protobuf field's name, for example "imageMessage"
+  std::string kind;      // the protobuf field's name, for example "imageMessage"
+  EventSeq earlier = 0;  // as in MessageReceived
   bool operator==(const Unsupported&) const = default;
 };
-// A device of the contact had no valid keys and was left out of a message.
+// Another device of the user itself sent this.
+struct SentElsewhere {
+  std::string message_id;
+  Contact contact;
+  WallTime sent_at;
+  Content content;
+  bool operator==(const SentElsewhere&) const = default;
+};
+// A device of the contact had no valid keys and was left out of a message, or asked for it again
+// and again and could not read it.
 struct DeviceLeftOut {
   std::string message_id;
   Contact contact;
@@ -127,7 +147,7 @@ struct Event {
   EventSeq seq = 0;
   WallTime at;
   std::variant<MessageReceived, MessageStatus, Undecryptable, IdentityChanged, Unsupported,
-               DeviceLeftOut>
+               DeviceLeftOut, Pending, SentElsewhere>
       body;
   bool operator==(const Event&) const = default;
 };

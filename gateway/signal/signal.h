@@ -33,6 +33,8 @@ struct Identity {
   KeyPair keys;
   std::uint32_t registration_id = 0;  // 1..16380
 };
+inline constexpr std::uint32_t kMaxPrekeyId = 0xffffff;
+
 struct PreKey {
   std::uint32_t id = 0;  // 1..2^24-1; 0 reads as absent in other implementations
   KeyPair keys;

@@ -32,6 +32,7 @@ void wipe_keys(pb::Profile& p) {
   if (p.has_identity()) wipe_pair(p.mutable_identity());
   if (p.has_noise()) wipe_pair(p.mutable_noise());
   if (p.has_signed_prekey()) wipe_pair(p.mutable_signed_prekey()->mutable_keys());
+  for (auto& old : *p.mutable_old_signed_prekeys()) wipe_pair(old.mutable_key()->mutable_keys());
 }
 void wipe_keys(pb::PrekeyBatch& p) {
   for (auto& key : *p.mutable_prekeys()) wipe_pair(key.mutable_keys());
@@ -51,6 +52,17 @@ void put_pair(const crypto::KeyPair& from, pb::KeyPair* to) {
 
 bool get_pair(const pb::KeyPair& from, crypto::KeyPair& to) {
   return copy_to(from.secret(), to.secret) && copy_to(from.pub(), to.pub);
+}
+
+void put_signed(const signal::SignedPreKey& from, pb::Profile::SignedPrekey* to) {
+  to->set_id(from.id);
+  put_pair(from.keys, to->mutable_keys());
+  to->set_signature(from.signature.data(), from.signature.size());
+}
+
+bool get_signed(const pb::Profile::SignedPrekey& from, signal::SignedPreKey& to) {
+  to.id = from.id();
+  return get_pair(from.keys(), to.keys) && copy_to(from.signature(), to.signature);
 }
 
 void put_contact(const message::Contact& from, pb::EventPayload::Contact* to) {
@@ -75,6 +87,7 @@ struct Writer {
     m->set_sender_name(e.sender_name);
     m->set_sent_ms(unix_ms(e.sent_at));
     m->set_text(std::get<message::Text>(e.content).body);
+    m->set_earlier(e.earlier);
   }
   void operator()(const message::MessageStatus& e) const {
     auto* m = p.mutable_status();
@@ -91,6 +104,7 @@ struct Writer {
     put_contact(e.sender, m->mutable_sender());
     m->set_sent_ms(unix_ms(e.sent_at));
     m->set_why(e.why);
+    m->set_earlier(e.earlier);
   }
   void operator()(const message::IdentityChanged& e) const {
     put_contact(e.contact, p.mutable_identity_changed()->mutable_contact());
@@ -101,12 +115,26 @@ struct Writer {
     put_contact(e.sender, m->mutable_sender());
     m->set_sent_ms(unix_ms(e.sent_at));
     m->set_kind(e.kind);
+    m->set_earlier(e.earlier);
   }
   void operator()(const message::DeviceLeftOut& e) const {
     auto* m = p.mutable_device_left_out();
     m->set_message_id(e.message_id);
     put_contact(e.contact, m->mutable_contact());
     m->set_device(e.device);
+  }
+  void operator()(const message::Pending& e) const {
+    auto* m = p.mutable_pending();
+    m->set_message_id(e.message_id);
+    put_contact(e.sender, m->mutable_sender());
+    m->set_sent_ms(unix_ms(e.sent_at));
+  }
+  void operator()(const message::SentElsewhere& e) const {
+    auto* m = p.mutable_sent_elsewhere();
+    m->set_message_id(e.message_id);
+    put_contact(e.contact, m->mutable_contact());
+    m->set_sent_ms(unix_ms(e.sent_at));
+    m->set_text(std::get<message::Text>(e.content).body);
   }
 };
 
@@ -119,11 +147,14 @@ Bytes write_profile(const Profile& from) {
   put_pair(from.identity.keys, p.mutable_identity());
   p.set_registration_id(from.identity.registration_id);
   put_pair(from.noise, p.mutable_noise());
-  auto* s = p.mutable_signed_prekey();
-  s->set_id(from.signed_prekey.id);
-  put_pair(from.signed_prekey.keys, s->mutable_keys());
-  s->set_signature(from.signed_prekey.signature.data(), from.signed_prekey.signature.size());
-  s->set_created_ms(from.signed_prekey_ms);
+  put_signed(from.signed_prekey, p.mutable_signed_prekey());
+  p.mutable_signed_prekey()->set_created_ms(from.signed_prekey_ms);
+  for (const auto& old : from.old_signed_prekeys) {
+    auto* o = p.add_old_signed_prekeys();
+    put_signed(old.key, o->mutable_key());
+    o->set_replaced_ms(old.replaced_ms);
+  }
+  p.set_rotating(from.rotating);
   p.set_next_prekey_id(from.next_prekey_id);
   p.set_uploaded(from.uploaded);
   p.set_read_receipts(from.read_receipts);
@@ -142,11 +173,15 @@ Result<Profile> read_profile(ByteView blob) {
   out.uploaded = p.uploaded();
   out.read_receipts = p.read_receipts();
   if (!p.has_identity()) return out;  // withdrawn: only the name is left
-  out.signed_prekey.id = p.signed_prekey().id();
   out.signed_prekey_ms = p.signed_prekey().created_ms();
+  out.rotating = p.rotating();
   bool ok = get_pair(p.identity(), out.identity.keys) && get_pair(p.noise(), out.noise) &&
-            get_pair(p.signed_prekey().keys(), out.signed_prekey.keys) &&
-            copy_to(p.signed_prekey().signature(), out.signed_prekey.signature);
+            get_signed(p.signed_prekey(), out.signed_prekey);
+  for (const auto& old : p.old_signed_prekeys()) {
+    auto& to = out.old_signed_prekeys.emplace_back();
+    ok = ok && get_signed(old.key(), to.key);
+    to.replaced_ms = old.replaced_ms();
+  }
   wipe_keys(p);
   if (!ok) return malformed();
   return out;
@@ -251,6 +286,37 @@ Result<void> read_message(ByteView blob, Message& to) {
   return {};
 }
 
+Bytes write_undecrypted(const Undecrypted& u) {
+  pb::Undecrypted p;
+  p.set_message_id(u.message_id);
+  if (u.sender.kind == message::Contact::Kind::kE164) {
+    p.set_e164(u.sender.value);
+  } else {
+    p.set_lid(u.sender.value);
+  }
+  p.set_sent_ms(unix_ms(u.sent_at));
+  p.set_seq(u.seq);
+  p.set_asked(static_cast<std::uint32_t>(u.asked));
+  p.set_prekey_id(u.prekey_id);
+  return bytes_of(p);
+}
+
+Result<Undecrypted> read_undecrypted(const store::Undecrypted& row) {
+  pb::Undecrypted p;
+  if (!parse(row.blob, p)) return malformed();
+  Undecrypted u;
+  u.tag = row.message;
+  u.since = row.since;
+  u.message_id = p.message_id();
+  u.sender = p.e164().empty() ? message::Contact{message::Contact::Kind::kLid, p.lid()}
+                              : message::Contact{message::Contact::Kind::kE164, p.e164()};
+  u.sent_at = from_unix_ms(p.sent_ms());
+  u.seq = p.seq();
+  u.asked = static_cast<int>(p.asked());
+  u.prekey_id = p.prekey_id();
+  return u;
+}
+
 Bytes write_event(const message::Event& event) {
   pb::EventPayload p;
   std::visit(Writer{p}, event.body);
@@ -266,9 +332,12 @@ Result<message::Event> read_event(const store::EventRow& row) {
   switch (p.body_case()) {
     case pb::EventPayload::kReceived: {
       const auto& m = p.received();
-      out.body = message::MessageReceived{m.message_id(), get_contact(m.sender()), m.sender_name(),
+      out.body = message::MessageReceived{m.message_id(),
+                                          get_contact(m.sender()),
+                                          m.sender_name(),
                                           from_unix_ms(m.sent_ms()),
-                                          message::Content(message::Text{m.text()})};
+                                          message::Content(message::Text{m.text()}),
+                                          m.earlier()};
       return out;
     }
     case pb::EventPayload::kStatus: {
@@ -284,7 +353,7 @@ Result<message::Event> read_event(const store::EventRow& row) {
     case pb::EventPayload::kUndecryptable: {
       const auto& m = p.undecryptable();
       out.body = message::Undecryptable{m.message_id(), get_contact(m.sender()),
-                                        from_unix_ms(m.sent_ms()), m.why()};
+                                        from_unix_ms(m.sent_ms()), m.why(), m.earlier()};
       return out;
     }
     case pb::EventPayload::kIdentityChanged:
@@ -293,13 +362,26 @@ Result<message::Event> read_event(const store::EventRow& row) {
     case pb::EventPayload::kUnsupported: {
       const auto& m = p.unsupported();
       out.body = message::Unsupported{m.message_id(), get_contact(m.sender()),
-                                      from_unix_ms(m.sent_ms()), m.kind()};
+                                      from_unix_ms(m.sent_ms()), m.kind(), m.earlier()};
       return out;
     }
     case pb::EventPayload::kDeviceLeftOut: {
       const auto& m = p.device_left_out();
       out.body = message::DeviceLeftOut{m.message_id(), get_contact(m.contact()),
                                         static_cast<std::uint16_t>(m.device())};
+      return out;
+    }
+    case pb::EventPayload::kPending: {
+      const auto& m = p.pending();
+      out.body =
+          message::Pending{m.message_id(), get_contact(m.sender()), from_unix_ms(m.sent_ms())};
+      return out;
+    }
+    case pb::EventPayload::kSentElsewhere: {
+      const auto& m = p.sent_elsewhere();
+      out.body = message::SentElsewhere{m.message_id(), get_contact(m.contact()),
+                                        from_unix_ms(m.sent_ms()),
+                                        message::Content(message::Text{m.text()})};
       return out;
     }
     case pb::EventPayload::BODY_NOT_SET:

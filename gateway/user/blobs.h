@@ -22,6 +22,8 @@ Bytes write_peer(const Peer& peer);
 Result<Peer> read_peer(ByteView blob);
 Bytes write_message(const Message& message);  // message_id, request_id, to, text
 Result<void> read_message(ByteView blob, Message& to);
+Bytes write_undecrypted(const Undecrypted& undecrypted);
+Result<Undecrypted> read_undecrypted(const store::Undecrypted& row);
 Bytes write_event(const message::Event& event);  // without seq and at
 Result<message::Event> read_event(const store::EventRow& row);
 

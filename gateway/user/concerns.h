@@ -66,6 +66,21 @@ std::optional<message::Contact> sender_contact(const whatsapp::Inbound& message)
 // receipts.cpp
 void on_receipt(Draft& d, const ReceiptInput& in);
 
+// undecrypted.cpp: what is asked for again of its sender
+// Asks once more; false: there is no more asking, and nothing was done.
+bool ask_again(Draft& d, const whatsapp::Inbound& m, Undecrypted one, std::string_view why);
+void give_up(Draft& d, const Undecrypted& one, std::string_view why);  // it ends as UNDECRYPTABLE
+void arrived(Draft& d, const Undecrypted& one);                        // it was read after all
+
+// resends.cpp: what is encrypted again for devices that asked, or that a message did not reach
+void on_retry(Draft& d, const ReceiptInput& in);
+// An ack that says that devices were missing. True: the message is READY on.
+bool reaches_the_rest(Draft& d, Order order, const whatsapp::Ack& ack);
+void continue_resends(Draft& d, const Tag& named);
+void continue_all_resends(Draft& d);
+void drop_resends(Draft& d);  // the link went: WhatsApp asks again on the next one
+bool is_resending(const Draft& d, const Message& m);
+
 // setup.cpp: our own keys, and the order of things on a fresh link
 void on_link_up(Draft& d);
 void on_link_down(Draft& d);
@@ -73,6 +88,7 @@ void on_count(Draft& d, const Result<stanza::Node>& answer);
 void on_upload(Draft& d, const Result<stanza::Node>& answer);
 void on_active(Draft& d, const Result<stanza::Node>& answer);
 void on_notification(Draft& d, const NotificationInput& in);
+void on_rotate(Draft& d, const Result<stanza::Node>& answer);
 void retry_setup(Draft& d);
 // Whose devices or keys a notification is about; nullopt: nobody's.
 std::optional<message::Contact> notified_contact(const stanza::Node& node);

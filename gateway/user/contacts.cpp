@@ -63,7 +63,7 @@ void pause(Draft& d, const Tag& named, const Error& why) {
   if (it == d.now().lookups.end()) return;
   for (auto origin : it->second.queries) d.effects.query_replies.push_back({origin, fail(why)});
   it->second.queries.clear();
-  if (!d.now().waiting.contains(named)) {
+  if (!d.now().waiting.contains(named) && !d.now().resends.contains(named)) {
     d.now().lookups.erase(it);
     return;
   }
@@ -203,6 +203,7 @@ void on_devices(Draft& d, const Tag& named, const Result<stanza::Node>& answer) 
   for (auto origin : lookup.queries)
     d.effects.query_replies.push_back(
         {origin, info(d, lookup.contact, peer != nullptr ? *peer : Peer{})});
+  continue_resends(d, named);
   advance(d, named);
 }
 
@@ -230,6 +231,7 @@ void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer) {
   for (auto origin : queries)
     d.effects.query_replies.push_back(
         {origin, info(d, lookup.contact, peer != nullptr ? *peer : Peer{})});
+  continue_resends(d, named);
   advance(d, named);
 }
 
@@ -240,6 +242,7 @@ void retry_lookups(Draft& d) {
       due.push_back(named);
   for (const auto& named : due) {
     d.now().lookups.erase(named);
+    continue_resends(d, named);
     advance(d, named);
   }
 }

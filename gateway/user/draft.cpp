@@ -142,35 +142,83 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   m.reason = reason;
   m.text.clear();
   m.stanza.clear();
-  if (order < base_.account.next_order) {
-    auto& update = updates_[order];
-    update.order = order;
-    update.created = m.created;
-    update.state = state;
-    update.reason = reason;
-    update.stanza = Bytes{};  // what is settled leaves no more
+  if (auto* update = update_of(m)) {
+    update->state = state;
+    update->reason = reason;
+    update->stanza = Bytes{};  // what is settled leaves no more
   }
   ++counts.states[state];
   add_event(message::MessageStatus{m.message_id, m.request_id, m.to, state, reason, at});
   return true;
 }
 
-void Draft::ready(Order order, Bytes stanza) {
+void Draft::ready(Order order, Bytes stanza, std::vector<Reached> reached) {
   Message& m = edit_message(order);
-  unsettled_bytes_change_ -= static_cast<std::ptrdiff_t>(m.bytes());
-  if (order < base_.account.next_order) {
+  const auto before = static_cast<std::ptrdiff_t>(m.bytes());
+  unsettled_bytes_change_ -= before;
+  if (m.state == message::State::kReady) ready_bytes_change_ -= before;
+  m.reached = std::move(reached);
+  if (auto* update = update_of(m)) {
     m.text.clear();  // its row holds it already
-    auto& update = updates_[order];
-    update.order = order;
-    update.created = m.created;
-    update.state = message::State::kReady;
-    update.stanza = stanza;
+    update->state = message::State::kReady;
+    update->stanza = stanza;
+    update->devices = write_reached(m.reached);
   }
   m.state = message::State::kReady;
   m.stanza = std::move(stanza);
-  unsettled_bytes_change_ += static_cast<std::ptrdiff_t>(m.bytes());
-  ready_bytes_change_ += static_cast<std::ptrdiff_t>(m.bytes());
+  const auto now = static_cast<std::ptrdiff_t>(m.bytes());
+  unsettled_bytes_change_ += now;
+  ready_bytes_change_ += now;
   ++counts.encrypted;
+}
+
+// Nothing for a message of this step: it is inserted as it is in the end.
+store::MessageUpdate* Draft::update_of(const Message& m) {
+  if (m.order >= base_.account.next_order) return nullptr;
+  auto& update = updates_[m.order];
+  update.order = m.order;
+  update.created = m.created;
+  return &update;
+}
+
+void Draft::set_reached(Order order, std::vector<Reached> reached) {
+  Message& m = edit_message(order);
+  m.reached = std::move(reached);
+  if (auto* update = update_of(m)) update->devices = write_reached(m.reached);
+}
+
+void Draft::forget_text(Order order) {
+  Message& m = edit_message(order);
+  m.forgotten = true;
+  m.text.clear();
+  if (auto* update = update_of(m)) update->content = write_message(m);
+}
+
+const Undecrypted* Draft::undecrypted(const Tag& message) const {
+  if (auto it = undecrypted_.find(message); it != undecrypted_.end())
+    return it->second ? &*it->second : nullptr;
+  auto it = base_.undecrypted.find(message);
+  return it == base_.undecrypted.end() ? nullptr : &it->second;
+}
+
+std::vector<Undecrypted> Draft::all_undecrypted() const {
+  std::vector<Undecrypted> all;
+  for (const auto& [tag, one] : base_.undecrypted)
+    if (!undecrypted_.contains(tag)) all.push_back(one);
+  for (const auto& [tag, one] : undecrypted_)
+    if (one) all.push_back(*one);
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.seq < b.seq; });
+  return all;
+}
+
+void Draft::put_undecrypted(Undecrypted one) {
+  auto tag = one.tag;
+  undecrypted_.insert_or_assign(tag, std::move(one));
+}
+
+void Draft::drop_undecrypted(const Tag& message) {
+  undecrypted_.erase(message);
+  if (base_.undecrypted.contains(message)) undecrypted_[message] = std::nullopt;
 }
 
 std::size_t Draft::unsettled() const {
@@ -244,8 +292,8 @@ Order Draft::lowest_unsettled() const {
 
 bool Draft::has_changes() const {
   return profile_ || withdrawn_ || !contact_rows_.empty() || !ratchet_rows_.empty() ||
-         !batches_.empty() || !messages_.empty() || !received_.empty() || !effects.events.empty() ||
-         (forced_ && now_.provider_ack > acked_);
+         !batches_.empty() || !messages_.empty() || !received_.empty() || !undecrypted_.empty() ||
+         !effects.events.empty() || (forced_ && now_.provider_ack > acked_);
 }
 
 store::ChangeSet Draft::change_set(std::uint64_t change) const {
@@ -275,12 +323,15 @@ store::ChangeSet Draft::change_set(std::uint64_t change) const {
   for (const auto& [order, m] : messages_) {
     if (order < account.next_order) continue;
     cs.messages.push_back({order, m.request, m.body_mac, m.contact, m.state, m.created,
-                           write_message(m), m.stanza, m.reason});
+                           write_message(m), m.stanza, write_reached(m.reached), m.reason});
   }
   for (const auto& [order, update] : updates_) cs.updates.push_back(update);
   for (const auto& event : effects.events)
     cs.events.push_back({event.seq, event.at, write_event(event)});
   cs.received = received_;
+  for (const auto& [tag, one] : undecrypted_)
+    cs.undecrypted.push_back(
+        {tag, one ? one->since : WallTime{}, one ? write_undecrypted(*one) : Bytes{}});
   return cs;
 }
 
@@ -312,6 +363,13 @@ void Draft::absorb_into(State& state, bool committed) && {
   for (auto& [order, m] : messages_) {
     if (m.state != message::State::kWaiting) m.text.clear();
     state.put_message(std::move(m));
+  }
+  for (auto& [tag, one] : undecrypted_) {
+    if (one) {
+      state.undecrypted.insert_or_assign(tag, *std::move(one));
+    } else {
+      state.undecrypted.erase(tag);
+    }
   }
   if (withdrawn_) state.account.state = store::AccountState::kWithdrawn;
 }

@@ -28,7 +28,7 @@ struct Env {
   signal::Engine& engine;
 };
 
-enum class RequestKind : std::uint8_t { kDevices, kKeys, kCount, kUpload, kActive };
+enum class RequestKind : std::uint8_t { kDevices, kKeys, kCount, kUpload, kActive, kRotate };
 
 // ---- effects: what leaves after the commit ----
 struct Request {
@@ -57,7 +57,7 @@ struct Effects {
 struct Counts {
   std::uint64_t accepted = 0, encrypted = 0, decrypted = 0, duplicates = 0, undecryptable = 0,
                 resent = 0, repeats = 0, ignored = 0, retry_receipts = 0, sessions_started = 0,
-                dropped_again = 0;
+                dropped_again = 0, pending = 0, retries_asked = 0, retries_answered = 0;
   std::map<message::State, std::uint64_t> states;
 };
 
@@ -68,6 +68,7 @@ class Draft {
   Env& env() const { return env_; }
   UserRef user() const { return base_.account.user; }
   Volatile& now() { return now_; }
+  const Volatile& now() const { return now_; }
   const Profile& profile() const { return profile_ ? *profile_ : base_.profile; }
   Profile& edit_profile();
 
@@ -93,11 +94,18 @@ class Draft {
   Message& edit_message(Order order);     // precondition: message(order)
   // Moves a message on and tells the provider. False: the move is not allowed; nothing changed.
   bool settle(Order order, message::State state, message::Reason reason, WallTime at);
-  void ready(Order order, Bytes stanza);
+  // Takes it to READY, or READY to another stanza: `reached` says whom for.
+  void ready(Order order, Bytes stanza, std::vector<Reached> reached);
+  void set_reached(Order order, std::vector<Reached> reached);
+  void forget_text(Order order);  // nobody can ask for it again
   Order next_order() const { return next_order_; }
   std::size_t unsettled() const;
   std::size_t unsettled_bytes() const;
   std::size_t ready_bytes() const;
+  const Undecrypted* undecrypted(const Tag& message) const;
+  std::vector<Undecrypted> all_undecrypted() const;
+  void put_undecrypted(Undecrypted one);
+  void drop_undecrypted(const Tag& message);
   // Orders of the READY messages, oldest first, as committed; those of this step behind them.
   std::vector<Order> ready_messages() const;
   std::vector<Order> fresh_ready_messages() const;
@@ -124,6 +132,7 @@ class Draft {
 
  private:
   Order lowest_unsettled() const;
+  store::MessageUpdate* update_of(const Message& m);
 
   const State& base_;
   Env& env_;
@@ -137,6 +146,7 @@ class Draft {
   std::map<Order, store::MessageUpdate> updates_;  // of messages that base_ has
   std::unordered_map<Tag, Order, TagHash> by_request_;
   std::vector<store::Received> received_;
+  std::map<Tag, std::optional<Undecrypted>> undecrypted_;  // nullopt: gone
   Order next_order_;
   EventSeq next_event_;
   EventSeq acked_;

@@ -17,6 +17,14 @@ bool is_digits(const std::string& s) {
   return !s.empty() && s.find_first_not_of("0123456789") == std::string::npos;
 }
 
+std::optional<message::Contact> contact_at(const stanza::Jid& jid) {
+  if (jid.server == stanza::Server::kLid && !jid.user.empty())
+    return message::Contact{message::Contact::Kind::kLid, jid.user};
+  if (jid.server == stanza::Server::kPhone && is_digits(jid.user))
+    return message::Contact{message::Contact::Kind::kE164, "+" + jid.user};
+  return std::nullopt;
+}
+
 Sender sender_of(const whatsapp::Inbound& m) {
   const auto& jid = m.sender();
   Sender s;
@@ -73,6 +81,10 @@ class Arrival {
       before_ = it->second;
       before_->known = true;
     }
+    if (const auto* asked = d.undecrypted(id_)) {
+      asked_ = *asked;
+      if (!before_) before_ = store::Received{id_, kUnreadable, asked->seq, asked->since, true};
+    }
   }
 
   void take() {
@@ -118,17 +130,30 @@ class Arrival {
       return receipt();
     }
     if (!signal::unpad(plain)) return tell_unreadable("PADDING");
-    auto content = whatsapp::decode_content(plain);
+    // Only WhatsApp's server says `recipient`, of the user's own devices: a contact that puts its
+    // message into that envelope writes in nobody's name.
+    std::optional<whatsapp::DeviceSent> own;
+    if (m_.recipient) own = whatsapp::read_device_sent(plain);
+    auto content = whatsapp::decode_content(own ? own->message : plain);
     if (!content) return tell_unreadable(content.error().reason);
     if (m_.participant) return tell_unsupported("groupMessage");
     if (auto* kind = std::get_if<whatsapp::UnsupportedKind>(&*content))
       return tell_unsupported(kind->name);
-    if (auto* known = std::get_if<message::Content>(&*content)) {
-      d_.add_event(message::MessageReceived{m_.id, event_name(d_, tag_, sender_), m_.push_name,
-                                            sent_at(), std::move(*known)});
-    }
+    if (auto* known = std::get_if<message::Content>(&*content)) tell(std::move(*known), own);
     remember(cipher_hash_);
     receipt();
+  }
+
+  void tell(message::Content content, const std::optional<whatsapp::DeviceSent>& own) {
+    if (!own) {
+      d_.add_event(message::MessageReceived{m_.id, event_name(d_, tag_, sender_), m_.push_name,
+                                            sent_at(), std::move(content), earlier()});
+      return;
+    }
+    auto chat = stanza::Jid::parse(own->destination);
+    auto contact = contact_at(chat ? *chat : *m_.recipient);
+    if (!contact) return tell_unsupported("deviceSentMessage");
+    d_.add_event(message::SentElsewhere{m_.id, *std::move(contact), sent_at(), std::move(content)});
   }
 
   // It became an event before, as readable content.
@@ -143,15 +168,29 @@ class Arrival {
     receipt();
   }
 
+  // What the sender can mend is asked for again, in order before what comes after it.
   void unreadable(std::string_view why) {
     if (seen()) return receipt();
-    if (before_) return send(d_, whatsapp::message_ack(m_));  // told already
-    tell_unreadable(why);
+    if (before_ && !asked_) return send(d_, whatsapp::message_ack(m_));  // given up
+    if (!asked_ && (!why.starts_with("SIGNAL_") || !may_ask())) return tell_unreadable(why);
+    if (!asked_) {
+      asked_ = Undecrypted{
+          id_, d_.env().wall, d_.next_event(), m_.id, event_name(d_, tag_, sender_), sent_at()};
+      d_.add_event(message::Pending{m_.id, asked_->sender, sent_at()});
+      remember(kUnreadable);
+      ++d_.counts.pending;
+    }
+    if (!ask_again(d_, m_, *asked_, why)) give_up(d_, *asked_, why);
+    send(d_, whatsapp::message_ack(m_));
   }
 
+  bool may_ask() const { return d_.all_undecrypted().size() < d_.env().limits.undecrypted; }
+
   void tell_unreadable(std::string_view why) {
-    ++d_.counts.undecryptable;
-    if (!before_) {
+    if (asked_) {
+      give_up(d_, *asked_, why);
+    } else if (!before_) {
+      ++d_.counts.undecryptable;
       d_.add_event(message::Undecryptable{m_.id, event_name(d_, tag_, sender_), sent_at(),
                                           std::string(why)});
       remember(kUnreadable);
@@ -165,15 +204,19 @@ class Arrival {
   }
 
   void tell_unsupported(std::string_view kind) {
-    d_.add_event(
-        message::Unsupported{m_.id, event_name(d_, tag_, sender_), sent_at(), std::string(kind)});
+    d_.add_event(message::Unsupported{m_.id, event_name(d_, tag_, sender_), sent_at(),
+                                      std::string(kind), earlier()});
     remember(cipher_hash_ == kUnreadable ? Tag{1} : cipher_hash_);
     receipt();
   }
 
+  // The event that this message became before without being read.
+  EventSeq earlier() const { return before_ && !seen() ? before_->seq : 0; }
+
   void remember(const Tag& cipher_hash) {
     d_.put_received(
         {id_, cipher_hash, d_.next_event() - 1, d_.env().wall, before_ && before_->known});
+    if (asked_ && cipher_hash != kUnreadable) arrived(d_, *asked_);
   }
 
   void receipt() { send(d_, whatsapp::delivered_receipt(m_)); }
@@ -185,6 +228,7 @@ class Arrival {
   Tag tag_{}, id_{};
   Tag cipher_hash_{};
   std::optional<store::Received> before_;
+  std::optional<Undecrypted> asked_;  // it was asked for again before
 };
 
 }  // namespace

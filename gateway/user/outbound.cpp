@@ -40,6 +40,7 @@ bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
   const std::string lid = d.conversation(peer_tag).peer.lid;
   const std::vector<Device> devices = d.conversation(peer_tag).peer.devices;
   std::vector<whatsapp::Recipient> recipients;
+  std::vector<Reached> reached;
   std::vector<std::uint16_t> left_out;
   for (const auto& device : devices) {
     const Conversation& peer = d.conversation(peer_tag);
@@ -55,6 +56,7 @@ bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
     take_writes(d, peer_tag, device.id, std::move(sealed->writes));
     recipients.push_back(
         {stanza::Jid::lid(lid, device.id), sealed->type, std::move(sealed->ciphertext)});
+    reached.push_back({device.id});
   }
   crypto::wipe(plain);
   if (recipients.empty()) return false;
@@ -65,7 +67,7 @@ bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
   auto contact = m.to;
   auto id = m.message_id;
   d.effects.send.push_back(*bytes);
-  d.ready(order, *std::move(bytes));
+  d.ready(order, *std::move(bytes), std::move(reached));
   for (auto device : left_out) d.add_event(message::DeviceLeftOut{id, contact, device});
   return true;
 }
@@ -181,6 +183,7 @@ void on_ack(Draft& d, const AckInput& in) {
   const Message* m = order == 0 ? nullptr : d.message(order);
   if (m == nullptr || m->message_id != ack.id) return void(++d.counts.ignored);
   if (ack.error == 0) {
+    if (reaches_the_rest(d, order, ack)) return;
     d.settle(order, message::State::kSent, message::Reason::kNone, ack.at.value_or(d.env().wall));
     return;
   }
@@ -197,6 +200,8 @@ void on_ack(Draft& d, const AckInput& in) {
 void expire(Draft& d) {
   auto& env = d.env();
   forget_left_out(d);
+  for (const auto& one : d.all_undecrypted())
+    if (one.since + env.limits.retry_window <= env.wall) give_up(d, one, "NO_RETRY");
   // What was held back had its keys: it was WhatsApp that took nothing.
   auto reason = d.now().setup == Setup::kActive && !d.now().held ? message::Reason::kKeysTimeout
                                                                  : message::Reason::kLinkTimeout;
@@ -227,6 +232,8 @@ void on_withdraw(Draft& d) {
     for (auto order : orders)
       d.settle(order, message::State::kUnconfirmed, message::Reason::kWithdrawn, d.env().wall);
   drop_lookups(d);
+  drop_resends(d);
+  for (const auto& one : d.all_undecrypted()) give_up(d, one, "WITHDRAWN");
   d.withdraw();
 }
 

@@ -1,11 +1,32 @@
+#include <algorithm>
+
 #include "user/concerns.h"
 
 namespace gw::user {
 
+namespace {
+
+// Once every device has it, nobody can ask for it again.
+void reached_device(Draft& d, Order order, std::uint16_t device) {
+  const Message& m = *d.message(order);
+  auto reached = m.reached;
+  auto it = std::find_if(reached.begin(), reached.end(),
+                         [&](const auto& r) { return r.device == device; });
+  if (it == reached.end() || it->delivered) return;
+  it->delivered = true;
+  const bool all =
+      std::all_of(reached.begin(), reached.end(), [](const auto& r) { return r.delivered; });
+  d.set_reached(order, std::move(reached));
+  if (all && !m.forgotten && !is_resending(d, m)) d.forget_text(order);
+}
+
+}  // namespace
+
 // Whether the receipt's sender is the message's contact is not asked: the id is unguessable, and
-// only that contact and WhatsApp's server ever saw it.
+// only that contact and WhatsApp's server ever saw it. Who asks for the text again is looked at.
 void on_receipt(Draft& d, const ReceiptInput& in) {
   const auto& receipt = in.receipt;
+  if (receipt.kind == whatsapp::ReceiptKind::kRetry) return on_retry(d, in);
   auto at = receipt.at.value_or(d.env().wall);
   for (const auto& id : receipt.ids) {
     auto order = d.env().ids.order_of(id);
@@ -17,13 +38,13 @@ void on_receipt(Draft& d, const ReceiptInput& in) {
     switch (receipt.kind) {
       case whatsapp::ReceiptKind::kDelivered:
         d.settle(order, message::State::kDelivered, message::Reason::kNone, at);
+        reached_device(d, order, receipt.from.device);
         break;
       case whatsapp::ReceiptKind::kRead:
         d.settle(order, message::State::kRead, message::Reason::kNone, at);
+        reached_device(d, order, receipt.from.device);
         break;
       case whatsapp::ReceiptKind::kRetry:
-        ++d.counts.retry_receipts;
-        break;
       case whatsapp::ReceiptKind::kServerError:
       case whatsapp::ReceiptKind::kOther:
         ++d.counts.ignored;

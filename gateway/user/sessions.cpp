@@ -8,8 +8,11 @@ const Bytes* PeerReader::ratchet(const signal::Address& remote) const {
 }
 
 const signal::SignedPreKey* PeerReader::signed_prekey(std::uint32_t id) const {
-  const auto& key = draft_.profile().signed_prekey;
-  return key.id == id ? &key : nullptr;
+  const auto& profile = draft_.profile();
+  if (profile.signed_prekey.id == id) return &profile.signed_prekey;
+  for (const auto& old : profile.old_signed_prekeys)
+    if (old.key.id == id) return &old.key;
+  return nullptr;
 }
 
 const crypto::Key32* PeerReader::remote_identity(const signal::Address& remote) const {

@@ -5,7 +5,6 @@ namespace gw::user {
 namespace {
 
 constexpr std::size_t kPrekeyBatch = 50;
-constexpr std::uint32_t kMaxPrekeyId = 0xffffff;
 
 void ask(Draft& d, RequestKind kind, stanza::Node iq) {
   d.effects.requests.push_back({kind, {}, std::move(iq)});
@@ -20,7 +19,7 @@ void upload(Draft& d) {
   if (first == 0) {
     Profile& profile = d.edit_profile();
     first = profile.next_prekey_id;
-    if (first + kPrekeyBatch > kMaxPrekeyId) first = 1;
+    if (first + kPrekeyBatch > signal::kMaxPrekeyId) first = 1;
     profile.next_prekey_id = first + kPrekeyBatch;
     d.add_batch({first, false, signal::generate_prekeys(first, kPrekeyBatch)});
   }
@@ -68,6 +67,31 @@ void top_up(Draft& d) {
   upload(d);
 }
 
+// Another signed prekey once the old one has done its time. It is committed before WhatsApp hears
+// of it; the old one stays for what was encrypted with it and is still under way.
+void rotate_if_due(Draft& d) {
+  const auto now_ms = unix_ms(d.env().wall);
+  const auto& limits = d.env().limits;
+  if (d.now().rotate_retry_at && *d.now().rotate_retry_at > d.env().mono) return;
+  const bool due = now_ms - d.profile().signed_prekey_ms >= limits.signed_prekey_age.count();
+  if (!due && !d.profile().rotating) return;
+  if (due) {
+    Profile& profile = d.edit_profile();
+    std::erase_if(profile.old_signed_prekeys, [&](const auto& old) {
+      return now_ms - old.replaced_ms >= limits.signed_prekey_kept.count();
+    });
+    profile.old_signed_prekeys.push_back({profile.signed_prekey, now_ms});
+    const auto id =
+        profile.signed_prekey.id < signal::kMaxPrekeyId ? profile.signed_prekey.id + 1 : 1;
+    profile.signed_prekey = signal::generate_signed_prekey(profile.identity, id);
+    profile.signed_prekey_ms = now_ms;
+    profile.rotating = true;
+  }
+  // Until it is answered nothing is asked again.
+  d.now().rotate_retry_at = d.env().mono + limits.rotate_retry;
+  ask(d, RequestKind::kRotate, whatsapp::signed_prekey_rotation(d.profile().signed_prekey));
+}
+
 }  // namespace
 
 void send(Draft& d, const stanza::Node& node) {
@@ -82,7 +106,9 @@ void on_link_down(Draft& d) {
   d.now().setup = Setup::kNoLink;
   d.now().uploading_more = false;
   d.now().upload_retry_at.reset();
+  d.now().rotate_retry_at.reset();
   drop_lookups(d);
+  drop_resends(d);
 }
 
 void on_count(Draft& d, const Result<stanza::Node>& answer) {
@@ -114,12 +140,24 @@ void on_active(Draft& d, const Result<stanza::Node>& answer) {
   if (!answer) return pause(d);
   d.now().setup = Setup::kActive;
   resend_ready(d);
+  continue_all_resends(d);
   advance_all(d);
+  rotate_if_due(d);
 }
 
 void retry_setup(Draft& d) {
   if (d.now().setup == Setup::kPaused && d.now().setup_retry_at <= d.env().mono) count(d);
   if (d.now().upload_retry_at && *d.now().upload_retry_at <= d.env().mono) top_up(d);
+  if (d.now().setup == Setup::kActive) rotate_if_due(d);
+}
+
+void on_rotate(Draft& d, const Result<stanza::Node>& answer) {
+  if (!answer) {
+    d.now().rotate_retry_at = d.env().mono + d.env().limits.rotate_retry;
+    return;
+  }
+  d.now().rotate_retry_at.reset();
+  if (d.profile().rotating) d.edit_profile().rotating = false;
 }
 
 std::optional<message::Contact> notified_contact(const stanza::Node& node) {

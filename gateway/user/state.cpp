@@ -18,12 +18,34 @@ const Device* Peer::device(std::uint16_t id) const {
   return nullptr;
 }
 
+Bytes write_reached(const std::vector<Reached>& reached) {
+  Bytes out;
+  for (const auto& r : reached) {
+    put_be<2>(out, r.device);
+    out.push_back(static_cast<std::uint8_t>((r.delivered ? 0x80 : 0) | (r.retries & 0x7f)));
+  }
+  return out;
+}
+
+std::vector<Reached> read_reached(ByteView octets) {
+  std::vector<Reached> out;
+  for (; octets.size() >= 3; octets = octets.subspan(3))
+    out.push_back({static_cast<std::uint16_t>(get_be<2>(octets)), (octets[2] & 0x80) != 0,
+                   static_cast<std::uint8_t>(octets[2] & 0x7f)});
+  return out;
+}
+
 Result<State> State::from_rows(store::UserRows rows) {
   State state;
   GW_ASSIGN(state.profile, read_profile(rows.account.profile));
   rows.account.profile.clear();
   state.account = std::move(rows.account);
   for (auto& row : rows.unsettled) GW_TRY(state.add_message(std::move(row)));
+  state.forget_texts();
+  for (const auto& row : rows.undecrypted) {
+    GW_ASSIGN(auto one, read_undecrypted(row));
+    state.undecrypted.emplace(row.message, std::move(one));
+  }
   for (const auto& [order, m] : state.messages) {
     if (m.state == message::State::kWaiting) state.now.waiting[m.contact].push_back(order);
     if (!message::is_settled(m.state)) {
@@ -61,9 +83,19 @@ Result<void> State::add_message(store::MessageRow row) {
   if (!row.content.empty()) {
     GW_TRY(read_message(row.content, m));
   }
-  if (m.state != message::State::kWaiting) m.text.clear();
+  m.reached = read_reached(row.devices);
+  m.forgotten = m.text.empty();
+  if (m.state != message::State::kWaiting && !m.forgotten) with_text.push_back(m.order);
   put_message(std::move(m));
   return {};
+}
+
+void State::forget_texts() {
+  for (auto order : with_text)
+    if (auto it = messages.find(order);
+        it != messages.end() && it->second.state != message::State::kWaiting)
+      it->second.text.clear();
+  with_text.clear();
 }
 
 void State::put_message(Message message) {
@@ -106,10 +138,15 @@ std::optional<WallTime> State::next_deadline(const Limits& limits, WallTime wall
     if (lookup.stage == Lookup::Stage::kPaused) at(wall + (lookup.retry_at - mono));
   if (now.setup == Setup::kPaused) at(wall + (now.setup_retry_at - mono));
   if (now.upload_retry_at) at(wall + (*now.upload_retry_at - mono));
+  for (const auto& [tag, one] : undecrypted) at(one.since + limits.retry_window);
+  if (now.setup == Setup::kActive)
+    at(now.rotate_retry_at ? wall + (*now.rotate_retry_at - mono)
+                           : from_unix_ms(profile.signed_prekey_ms) + limits.signed_prekey_age);
   return next;
 }
 
 void State::trim(const Limits& limits) {
+  forget_texts();
   while (settled.size() > limits.settled_cached) {
     auto [order, stamp] = settled.front();
     settled.pop_front();
@@ -122,7 +159,7 @@ void State::trim(const Limits& limits) {
   if (conversations.size() <= limits.conversations_cached) return;
   std::vector<std::pair<std::uint64_t, Tag>> oldest;
   for (const auto& [tag, conversation] : conversations)
-    if (!now.lookups.contains(tag) && !now.waiting.contains(tag))
+    if (!now.lookups.contains(tag) && !now.waiting.contains(tag) && !now.resends.contains(tag))
       oldest.emplace_back(conversation.used, tag);
   std::sort(oldest.begin(), oldest.end());
   const auto keep = limits.conversations_cached * 3 / 4;

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "message/message.h"
 #include "signal/signal.h"
+#include "stanza/node.h"
 #include "store/rows.h"
 #include "store/store.h"
 #include "whatsapp/dialect.h"
@@ -39,6 +40,11 @@ struct Limits {
   std::size_t open_queries = 256;
   std::size_t events_pending = 20'000;  // not acknowledged: the link is closed above it
   std::size_t prekeys_low = 10;
+  Millis signed_prekey_age{std::chrono::days{7}};    // then another one takes its place
+  Millis signed_prekey_kept{std::chrono::days{30}};  // after that
+  Millis rotate_retry{60'000};                       // a rotation that failed
+  int retries = 5;                // a message, a device; both ways: clients stop there as well
+  std::size_t undecrypted = 256;  // asked for again at a time, then UNDECRYPTABLE at once
   std::size_t conversations_cached = 64;
   std::size_t settled_cached = 32;      // a later receipt costs a read
   Millis retry_window{24 * 3600'000};   // asked for again longer: it ends as UNDECRYPTABLE
@@ -54,6 +60,12 @@ struct Profile {
   std::uint32_t next_prekey_id = 1;
   bool uploaded = false;
   bool read_receipts = true;
+  struct OldPrekey {
+    signal::SignedPreKey key;
+    std::int64_t replaced_ms = 0;
+  };
+  std::vector<OldPrekey> old_signed_prekeys;
+  bool rotating = false;  // WhatsApp has not confirmed the signed prekey yet
 };
 
 struct PrekeyBatch {
@@ -88,6 +100,15 @@ struct Conversation {
   std::uint64_t used = 0;  // for eviction
 };
 
+// A device that a message was encrypted for.
+struct Reached {
+  std::uint16_t device = 0;
+  bool delivered = false;
+  std::uint8_t retries = 0;  // answered; one above the limit: told that it is left out
+};
+Bytes write_reached(const std::vector<Reached>& reached);
+std::vector<Reached> read_reached(ByteView octets);
+
 struct Message {
   Order order = 0;
   Tag request{}, body_mac{}, contact{};  // contact: as the provider named it
@@ -96,14 +117,37 @@ struct Message {
   WallTime created;
   std::string message_id, request_id;
   message::Contact to;
-  std::uint64_t moved = 0;  // stamp of the last move, for eviction
-  std::string text;         // while WAITING
-  Bytes stanza;             // while READY: the bytes that leave, again and again the same
+  std::uint64_t moved = 0;       // stamp of the last move, for eviction
+  std::string text;              // while WAITING; else only for the step that needs it
+  bool forgotten = false;        // its row holds no text any more
+  std::vector<Reached> reached;  // empty: not known, or not yet
+  Bytes stanza;                  // while READY: the bytes that leave, again and again the same
   // What it holds against the user's bound: the text, later the stanza, nothing once settled.
   std::size_t bytes() const {
     if (state == message::State::kWaiting) return text.size();
     return state == message::State::kReady ? stanza.size() : 0;
   }
+};
+
+// A received message that could not be read and was asked for again.
+struct Undecrypted {
+  Tag tag{};  // as in store::Received
+  WallTime since;
+  EventSeq seq = 0;  // its Pending event
+  std::string message_id;
+  message::Contact sender;
+  WallTime sent_at;
+  int asked = 0;
+  std::uint32_t prekey_id = 0;  // made for it; 0: none
+};
+
+// What has to be encrypted again: for a device that asked, or for those that were missing.
+struct Resend {
+  Order order = 0;
+  std::optional<std::uint16_t> device;  // nullopt: all that the message did not reach
+  int count = 0;                        // as the device asked
+  std::string phash;                    // of the ack that said so
+  std::optional<stanza::Node> ack;      // of the receipt, once the answer has left
 };
 
 // A question about a contact that is on its way to WhatsApp, by the tag of the contact as named.
@@ -127,6 +171,9 @@ struct Volatile {
   std::map<Tag, Lookup> lookups;
   std::map<Tag, std::deque<Order>> waiting;  // WAITING messages of each contact as named
   std::map<std::pair<Tag, std::uint16_t>, std::int64_t> left_out;  // device without keys, since
+  std::map<Tag, std::vector<Resend>> resends;  // by the contact as named: they wait for its keys
+  std::map<Tag, std::string> phashes;          // of acks that turned out to miss nobody
+  std::optional<MonoTime> rotate_retry_at;
   EventSeq provider_ack = 0;  // to be written with the next change set
   bool held = false;          // something waits for room in ready_bytes
 };
@@ -139,6 +186,8 @@ struct State {
   std::unordered_map<Tag, Conversation, TagHash> conversations;
   std::map<Order, Message> messages;                   // every unsettled one, and some settled ones
   std::unordered_map<Tag, Order, TagHash> by_request;  // of `messages`
+  std::map<Tag, Undecrypted> undecrypted;
+  std::vector<Order> with_text;                         // loaded for a step that needs it
   std::deque<std::pair<Order, std::uint64_t>> settled;  // cached settled ones by last move
   std::size_t unsettled = 0, unsettled_bytes = 0;
   std::size_t ready_bytes = 0;  // of unsettled_bytes, what is READY
@@ -159,6 +208,7 @@ struct State {
   // Lets go of what is cached over the limits and not in use.
   void trim(const Limits& limits);
   void put_message(Message message);
+  void forget_texts();
 };
 
 }  // namespace gw::user

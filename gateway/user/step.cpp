@@ -53,6 +53,24 @@ class NeedList {
     auto m = state_.messages.find(env_.ids.order_of(id));
     if (m != state_.messages.end()) tag(m->second.contact);
   }
+  // What a message that is encrypted again needs: its text, its contact.
+  void resend(Order order) {
+    auto m = state_.messages.find(order);
+    if (m == state_.messages.end()) return;
+    if (m->second.text.empty() && !m->second.forgotten) out.messages.push_back(order);
+    tag(m->second.contact);
+  }
+  void retry(const std::string& id) {
+    message_id(id);
+    resend(env_.ids.order_of(id));
+  }
+  void resends(const Tag& named) {
+    if (auto it = state_.now.resends.find(named); it != state_.now.resends.end())
+      for (const auto& r : it->second) resend(r.order);
+  }
+  void resends() {
+    for (const auto& [named, list] : state_.now.resends) resends(named);
+  }
   void prekeys() { out.prekeys = !state_.prekeys; }
   void waiting() {
     for (const auto& [named, orders] : state_.now.waiting) tag(named);
@@ -78,6 +96,8 @@ void answered(Draft& d, const AnswerInput& in) {
       return on_upload(d, in.answer);
     case RequestKind::kActive:
       return on_active(d, in.answer);
+    case RequestKind::kRotate:
+      return on_rotate(d, in.answer);
   }
 }
 
@@ -139,20 +159,31 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                               list.tag(env.names.contact(state.account.user, *sender));
                             for (const auto& enc : in.message.encs)
                               if (enc.type == "pkmsg") list.prekeys();
+                            // The key that was made for a retry goes with it.
+                            if (!state.undecrypted.empty()) list.prekeys();
                           },
                           [&](const ReceiptInput& in) {
+                            if (in.receipt.kind == whatsapp::ReceiptKind::kRetry)
+                              return list.retry(in.receipt.ids.front());
                             for (const auto& id : in.receipt.ids) list.message_id(id);
                           },
                           [&](const AckInput& in) {
                             if (in.ack.of != "message") return;
                             list.message_id(in.ack.id);
-                            if (in.ack.error != 0) list.contact_of(in.ack.id);
+                            if (in.ack.error != 0 || !in.ack.phash.empty())
+                              list.contact_of(in.ack.id);
                           },
                           [&](const AnswerInput& in) {
-                            if (in.kind == RequestKind::kActive) list.waiting();
+                            if (in.kind == RequestKind::kActive) {
+                              list.waiting();
+                              list.resends();
+                            }
                             if (uploads(state, in, env)) list.prekeys();
                             bool devices = in.kind == RequestKind::kDevices;
-                            if (devices || in.kind == RequestKind::kKeys) list.tag(in.contact);
+                            if (devices || in.kind == RequestKind::kKeys) {
+                              list.tag(in.contact);
+                              list.resends(in.contact);
+                            }
                             if (!devices || !in.answer) return;
                             auto users = whatsapp::read_devices(*in.answer);
                             if (!users) return;
@@ -165,7 +196,12 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                           },
                           [&](const TimerInput&) {
                             list.waiting();
-                            if (state.now.upload_retry_at) list.prekeys();
+                            list.resends();
+                            if (state.now.upload_retry_at || !state.undecrypted.empty())
+                              list.prekeys();
+                          },
+                          [&](const WithdrawInput&) {
+                            if (!state.undecrypted.empty()) list.prekeys();
                           },
                           [](const auto&) {}},
                input);

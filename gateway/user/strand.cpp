@@ -548,7 +548,10 @@ void Strand::count(const Counts& counts) {
   p.dropped_again += counts.dropped_again;
   p.undecryptable += counts.undecryptable;
   p.ignored += counts.ignored;
+  p.pending += counts.pending;
   p.retry_receipts += counts.retry_receipts;
+  p.retries_asked += counts.retries_asked;
+  p.retries_answered += counts.retries_answered;
   p.sessions_started += counts.sessions_started;
   for (const auto& [state, n] : counts.states) {
     switch (state) {

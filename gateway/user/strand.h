@@ -25,8 +25,9 @@ namespace gw::user {
 struct UserProbe {
   std::atomic<std::uint64_t> accepted{0}, repeats{0}, encrypted{0}, resent{0}, sent{0},
       delivered{0}, read{0}, rejected{0}, expired{0}, unconfirmed{0}, decrypted{0}, duplicates{0},
-      dropped_again{0}, undecryptable{0}, ignored{0}, retry_receipts{0}, sessions_started{0},
-      throttled{0}, steps{0}, step_cpu_us{0}, frozen{0}, lost{0}, tokens_wanted{0};
+      dropped_again{0}, undecryptable{0}, ignored{0}, retry_receipts{0}, retries_asked{0},
+      retries_answered{0}, pending{0}, sessions_started{0}, throttled{0}, steps{0}, step_cpu_us{0},
+      frozen{0}, lost{0}, tokens_wanted{0};
   std::atomic<std::int64_t> strands{0}, attached{0};
 };
 

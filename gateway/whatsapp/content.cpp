@@ -48,6 +48,9 @@ std::string_view kind_name(int field) {
   }
 }
 
+// No rule of WhatsApp's; ours both ways.
+constexpr std::string_view kOversized = "oversizedText";
+
 bool carries_no_content(int field) { return field == 2 || field == 35; }
 
 // The first field that is content of a kind we do not know; 0: none.
@@ -78,6 +81,7 @@ Result<Decoded> decode_content(ByteView plain) {
     return fail(ErrorKind::kCorrupt, "CONTENT_MALFORMED");
   std::string text = m.has_conversation() ? m.conversation() : m.extended_text_message().text();
   if (!text.empty()) {
+    if (text.size() > message::kMaxText) return Decoded(UnsupportedKind{std::string(kOversized)});
     if (!is_valid_utf8(text)) return fail(ErrorKind::kCorrupt, "CONTENT_MALFORMED");
     return Decoded(message::Content(message::Text{std::move(text)}));
   }
@@ -86,6 +90,15 @@ Result<Decoded> decode_content(ByteView plain) {
   auto name = kind_name(field);
   return Decoded(
       UnsupportedKind{name.empty() ? "field" + std::to_string(field) : std::string(name)});
+}
+
+std::optional<DeviceSent> read_device_sent(ByteView plain) {
+  ::whatsapp::Message m;
+  if (!m.ParseFromArray(plain.data(), static_cast<int>(plain.size())) ||
+      !m.has_device_sent_message())
+    return std::nullopt;
+  auto& sent = *m.mutable_device_sent_message();
+  return DeviceSent{std::move(*sent.mutable_destination_jid()), to_bytes(sent.message())};
 }
 
 }  // namespace gw::whatsapp

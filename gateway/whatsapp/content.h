@@ -3,6 +3,7 @@
 // The end-to-end protobuf inside an enc (before padding). Field numbers: see
 // proto/whatsapp/e2e.proto.
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -24,5 +25,13 @@ using Decoded = std::variant<message::Content, UnsupportedKind, NoContent>;
 // CORRUPT "CONTENT_MALFORMED" when it is not such a protobuf; text that is not UTF-8 counts as
 // that.
 Result<Decoded> decode_content(ByteView plain);
+
+// What another device of the user itself sent, in the envelope that only that one may use: whoever
+// takes it from anybody else lets a contact write in the user's name.
+struct DeviceSent {
+  std::string destination;  // the chat's address
+  Bytes message;            // for decode_content
+};
+std::optional<DeviceSent> read_device_sent(ByteView plain);
 
 }  // namespace gw::whatsapp

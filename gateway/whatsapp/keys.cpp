@@ -41,6 +41,20 @@ std::optional<std::uint32_t> read_number(const Node* holder, std::string_view ta
   return static_cast<std::uint32_t>(get_be<N>(node->as_octets()));
 }
 
+tl::unexpected<Error> incomplete() { return fail(ErrorKind::kCorrupt, "STANZA_INCOMPLETE"); }
+
+Node signed_key_node(const signal::SignedPreKey& key) {
+  return key_node("skey", key.id, key.keys.pub)
+      .add(Node("signature").octets(ByteView(key.signature)));
+}
+
+Node type_node() {
+  const std::uint8_t key_type[] = {0x05};
+  return Node("type").octets(ByteView(key_type));
+}
+
+}  // namespace
+
 std::optional<signal::Bundle> read_bundle(const Node& user) {
   // Some servers nest the parts in <keys>.
   const Node* at = user.child("keys") != nullptr ? user.child("keys") : &user;
@@ -67,10 +81,6 @@ std::optional<signal::Bundle> read_bundle(const Node& user) {
   }
   return b;
 }
-
-tl::unexpected<Error> incomplete() { return fail(ErrorKind::kCorrupt, "STANZA_INCOMPLETE"); }
-
-}  // namespace
 
 Node device_query(const std::vector<Jid>& contacts, std::string_view sid) {
   Node query("query");
@@ -154,18 +164,33 @@ Result<std::size_t> read_key_count(const Node& answer) {
 
 Node key_upload(const signal::Identity& identity, const signal::SignedPreKey& signed_prekey,
                 const std::vector<signal::PreKey>& prekeys) {
-  const std::uint8_t key_type[] = {0x05};
   Nodes keys;
   for (const auto& k : prekeys) keys.push_back(key_node("key", k.id, k.keys.pub));
   Node list("list");
   list.content = std::move(keys);
   return iq("set", "encrypt")
-      .add(number("registration", identity.registration_id, 4))
-      .add(Node("type").octets(ByteView(key_type)))
+      .add(registration_node(identity))
+      .add(type_node())
       .add(Node("identity").octets(ByteView(identity.keys.pub)))
       .add(std::move(list))
-      .add(key_node("skey", signed_prekey.id, signed_prekey.keys.pub)
-               .add(Node("signature").octets(ByteView(signed_prekey.signature))));
+      .add(signed_key_node(signed_prekey));
+}
+
+Node signed_prekey_rotation(const signal::SignedPreKey& signed_prekey) {
+  return iq("set", "encrypt").add(Node("rotate").add(signed_key_node(signed_prekey)));
+}
+
+Node registration_node(const signal::Identity& identity) {
+  return number("registration", identity.registration_id, 4);
+}
+
+Node session_keys(const signal::Identity& identity, const signal::PreKey& one_time,
+                  const signal::SignedPreKey& signed_prekey) {
+  return Node("keys")
+      .add(type_node())
+      .add(Node("identity").octets(ByteView(identity.keys.pub)))
+      .add(key_node("key", one_time.id, one_time.keys.pub))
+      .add(signed_key_node(signed_prekey));
 }
 
 std::optional<std::size_t> low_keys(const Node& notification) {

@@ -35,12 +35,20 @@ struct DeviceKeys {
       bundle;  // none: an error for this device, or keys that do not parse
 };
 Result<std::vector<DeviceKeys>> read_keys(const stanza::Node& answer);
+// From the keys in a retry receipt as well.
+std::optional<signal::Bundle> read_bundle(const stanza::Node& holder);
 
 // ---- our own keys ----
 stanza::Node key_count_query();
 Result<std::size_t> read_key_count(const stanza::Node& answer);
 stanza::Node key_upload(const signal::Identity& identity, const signal::SignedPreKey& signed_prekey,
                         const std::vector<signal::PreKey>& prekeys);
+// The next signed prekey, when the old one has done its time.
+stanza::Node signed_prekey_rotation(const signal::SignedPreKey& signed_prekey);
+// Parts of a retry receipt: who asks, and the keys for a session with it.
+stanza::Node registration_node(const signal::Identity& identity);
+stanza::Node session_keys(const signal::Identity& identity, const signal::PreKey& one_time,
+                          const signal::SignedPreKey& signed_prekey);
 // The number in a "keys are low" notification; nullopt: it is about something else.
 std::optional<std::size_t> low_keys(const stanza::Node& notification);
 

@@ -60,31 +60,39 @@ struct Random {
   message::State state() { return static_cast<message::State>(below(8)); }
   message::Reason reason() { return static_cast<message::Reason>(below(8)); }
 
+  EventSeq seq() { return static_cast<EventSeq>(below(9)); }
+
   message::Event event() {
     message::Event out;
     out.seq = static_cast<EventSeq>(1 + below(1u << 30));
     out.at = time();
-    switch (below(6)) {
+    switch (below(8)) {
       case 0:
-        out.body = message::MessageReceived{digits(20), contact(), text(30), time(),
-                                            message::Text{text(3000)}};
+        out.body = message::MessageReceived{
+            digits(20), contact(), text(30), time(), message::Text{text(3000)}, seq()};
         break;
       case 1:
         out.body =
             message::MessageStatus{digits(32), text(100), contact(), state(), reason(), time()};
         break;
       case 2:
-        out.body = message::Undecryptable{digits(20), contact(), time(), "NO_SESSION"};
+        out.body = message::Undecryptable{digits(20), contact(), time(), "NO_SESSION", seq()};
         break;
       case 3:
         out.body = message::IdentityChanged{contact()};
         break;
       case 4:
-        out.body = message::Unsupported{digits(20), contact(), time(), "imageMessage"};
+        out.body = message::Unsupported{digits(20), contact(), time(), "imageMessage", seq()};
         break;
       case 5:
         out.body =
             message::DeviceLeftOut{digits(32), contact(), static_cast<std::uint16_t>(below(65536))};
+        break;
+      case 6:
+        out.body = message::Pending{digits(20), contact(), time()};
+        break;
+      case 7:
+        out.body = message::SentElsewhere{digits(20), contact(), time(), message::Text{text(300)}};
         break;
     }
     return out;

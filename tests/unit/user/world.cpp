@@ -71,8 +71,9 @@ std::optional<std::string> Phone::read(const Bytes& bytes) {
   auto node = stanza::decode(bytes);
   if (!node || node->tag != "message") return std::nullopt;
   const auto* participants = node->child("participants");
-  if (participants == nullptr) return std::nullopt;
-  for (const auto& to : participants->children()) {
+  stanza::Nodes alone{stanza::Node("to").with("jid", *node->attr_jid("to"))};
+  if (const auto* enc = node->child("enc")) alone.front().add(*enc);  // for one device
+  for (const auto& to : participants == nullptr ? alone : participants->children()) {
     if (to.attr_jid("jid") != jid()) continue;
     const auto* enc = to.child("enc");
     auto type = enc->attr_is("type", "pkmsg") ? signal::CipherType::kPreKeyMessage
@@ -104,6 +105,30 @@ void Phone::learn(const stanza::Node& upload) {
   b.one_time->id = static_cast<std::uint32_t>(get_be<3>(one.child("id")->as_octets()));
   copy(one.child("value")->as_octets(), b.one_time->key);
   bundle_ = b;
+}
+
+stanza::Node Phone::ask_again(std::string_view id, int count, bool with_keys) {
+  stanza::Node receipt("receipt");
+  receipt.with("from", jid()).with("id", id).with("type", "retry");
+  receipt.add(stanza::Node("retry")
+                  .with("count", std::int64_t{count})
+                  .with("id", id)
+                  .with("v", std::int64_t{1}));
+  receipt.add(number("registration", identity_keys.registration_id, 4));
+  if (!with_keys) return receipt;
+  stanza::Node keys("keys");
+  const auto mine = this->keys();
+  for (const auto& part : mine.children())
+    if (part.tag != "registration") keys.add(part);
+  return receipt.add(std::move(keys));
+}
+
+void Phone::renew(const stanza::Node& retry) {
+  auto bundle = whatsapp::read_bundle(retry);
+  ASSERT_TRUE(bundle.has_value());
+  auto writes = engine_.start(*this, kUser, *bundle);
+  ASSERT_TRUE(writes.has_value());
+  take(*std::move(writes));
 }
 
 void Phone::reinstall() {
@@ -148,6 +173,7 @@ World::World() : names_(crypto::Key32{1, 2, 3}) {
   profile.identity = signal::generate_identity();
   profile.noise = crypto::generate_key_pair();
   profile.signed_prekey = signal::generate_signed_prekey(profile.identity, 1);
+  profile.signed_prekey_ms = unix_ms(wall);
   profile.next_prekey_id = 51;
   account_.user = {7, 42};
   account_.term = 3;
@@ -159,7 +185,8 @@ World::World() : names_(crypto::Key32{1, 2, 3}) {
 Env World::env() { return {wall, mono, limits, names_, ids_, dialect_, engine_}; }
 
 void World::reload() {
-  store::UserRows rows{account_, {}};
+  store::UserRows rows{account_, {}, {}};
+  for (const auto& [tag, row] : undecrypted_rows_) rows.undecrypted.push_back(row);
   for (const auto& [order, row] : message_rows_)
     if (!message::is_settled(row.state)) rows.unsettled.push_back(row);
   auto loaded = State::from_rows(std::move(rows));
@@ -231,7 +258,7 @@ void World::apply(const store::ChangeSet& cs) {
         message_rows_
             .emplace(row.order, store::MessageRow{row.order, row.request, row.body_mac, row.contact,
                                                   row.state, message::Reason::kNone, row.created,
-                                                  row.content, row.stanza})
+                                                  row.content, row.stanza, row.devices})
             .second);
   }
   for (const auto& row : cs.updates) {
@@ -241,6 +268,16 @@ void World::apply(const store::ChangeSet& cs) {
     if (row.reason) it->second.reason = *row.reason;
     if (row.stanza) it->second.stanza = *row.stanza;
     if (row.content) it->second.content = *row.content;
+    if (row.devices) it->second.devices = *row.devices;
+  }
+  for (const auto& row : cs.undecrypted) {
+    auto since =
+        undecrypted_rows_.contains(row.message) ? undecrypted_rows_[row.message].since : row.since;
+    if (row.blob.empty()) {
+      ASSERT_EQ(undecrypted_rows_.erase(row.message), 1u) << "deletes what is not there";
+    } else {
+      undecrypted_rows_[row.message] = {row.message, since, row.blob};
+    }
   }
   for (const auto& row : cs.events) {
     ASSERT_EQ(row.seq, account_.next_event) << "events have a gap";
@@ -286,6 +323,7 @@ Effects World::run(std::vector<Input> inputs) {
   }
   auto effects = std::move(draft.effects);
   counts.duplicates += draft.counts.duplicates;
+  counts.ignored += draft.counts.ignored;
   counts.dropped_again += draft.counts.dropped_again;
   counts.repeats += draft.counts.repeats;
   counts.resent += draft.counts.resent;
@@ -318,6 +356,7 @@ stanza::Node World::answer_to(const Request& request) {
       keys_at_server = 50;
       return iq;
     case RequestKind::kActive:
+    case RequestKind::kRotate:
       return iq;
     case RequestKind::kDevices: {
       auto asked = *request.iq.child("usync")->child("list")->children().front().attr_jid("jid");

@@ -31,6 +31,10 @@ class Phone : public signal::Reader {
   stanza::Node write_plain(const Bytes& plain, std::string_view id);
   // Makes the phone know our user: from the upload stanza.
   void learn(const stanza::Node& upload);
+  // A retry receipt for a message of our user's.
+  stanza::Node ask_again(std::string_view id, int count, bool with_keys);
+  // A fresh session from the keys in our user's retry receipt.
+  void renew(const stanza::Node& retry);
   // Another identity with nothing of the old sessions, as after the app was installed anew.
   void reinstall();
   bool knows_user() const { return bundle_.has_value(); }
@@ -116,6 +120,7 @@ class World {
   std::map<Order, store::MessageRow> message_rows_;
   std::set<Tag> requests_;
   std::map<Tag, store::Received> received_;
+  std::map<Tag, store::Undecrypted> undecrypted_rows_;
 };
 
 // ---- what tests ask of it ----
