@@ -140,7 +140,6 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   }
   m.state = state;
   m.reason = reason;
-  m.text.clear();
   m.stanza.clear();
   if (auto* update = update_of(m)) {
     update->state = state;

@@ -80,7 +80,7 @@ const good = plain(message({}, [node('enc', { v: '2', type: 'msg' }, octets(Buff
 test('the builder builds stanzas: one that cannot be decrypted becomes an event', async () => {
   for (const frame of [good, zipped(message({ id: 'ABD' }, [node('enc', { v: '2', type: 'pkmsg' }, octets(Buffer.alloc(300)))]))]) {
     const [event, ...more] = await passesOver(frame);
-    assert.match(event.messageUndecryptable.why, /^[A-Z_]+$/);
+    assert.ok(event.messagePending);
     assert.deepEqual(more, []);
     assert.deepEqual(await passesOver(frame), [], 'told once');
   }
@@ -141,7 +141,7 @@ test('a message without a readable content is told as such', async () => {
   assert.ok((await told('N1')).messageUnsupported);
   assert.ok((await told('N2', node('enc', { v: '2', type: 'skmsg' }, octets(Buffer.alloc(9))))).messageUnsupported);
   assert.ok((await told('N3', node('enc', { v: '9', type: 'msg' }, octets(Buffer.alloc(9))))).messageUndecryptable);
-  assert.ok((await told('N4', node('enc', { v: '2', type: 'msg' }))).messageUndecryptable);
+  assert.ok((await told('N4', node('enc', { v: '2', type: 'msg' }))).messagePending);
   await eventually(async () => (await rig.interop(user)).online, 'online');
 });
 

@@ -36,6 +36,18 @@ void Router::notify_identity_change(Device& changed) {
   }
 }
 
+void Router::notify_devices(const Account& changed) {
+  for (auto* peer : changed.peers) {
+    for (const auto& [id, device] : peer->devices) {
+      Node node("notification");
+      node.with("from", address_of(changed, 0, Form::kLid))
+          .with("type", "devices")
+          .add(Node("update"));
+      notify(*device, std::move(node));
+    }
+  }
+}
+
 void Router::tell_if_low(Device& device) {
   auto count = device.keys.count();
   if (count >= kLowPrekeys) {

@@ -13,7 +13,7 @@ struct Name {
   std::string_view text;
   int code;
 };
-constexpr std::array<Name, 13> kNames = {{
+constexpr std::array<Name, 14> kNames = {{
     {FaultKind::kRefuseLogin, "refuse_login", 503},
     {FaultKind::kDrop, "drop", 0},
     {FaultKind::kDelay, "delay", 0},
@@ -27,6 +27,7 @@ constexpr std::array<Name, 13> kNames = {{
     {FaultKind::kNoPrekey, "no_prekey", 0},
     {FaultKind::kBadBundle, "bad_bundle", 0},
     {FaultKind::kNoBundle, "no_bundle", 404},
+    {FaultKind::kSpoil, "spoil", 0},
 }};
 
 template <class T>

@@ -30,6 +30,7 @@ enum class FaultKind : std::uint8_t {
   kNoPrekey,     // the target's bundle goes out without a one-time key
   kBadBundle,    // the target's bundle goes out with a wrong signature
   kNoBundle,     // the target's bundle is answered 404
+  kSpoil,        // a bit flips in the enc of a message that the target sends
 };
 enum class Way : std::uint8_t { kBoth, kToClient, kFromClient };
 

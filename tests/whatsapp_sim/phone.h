@@ -57,6 +57,7 @@ class PhoneDevice final : public Endpoint {
   void finish(const stanza::Node&) override {}   // a simulated phone is never closed
   Result<void> write(const Account& to, const std::string& id, const std::string& text,
                      std::int64_t retry = 0, const Device* only = nullptr);
+  Result<void> waste(const Account& to);  // advances the ratchets, sends nothing
   void report(const Account& to, const std::vector<std::string>& ids, std::string_view type);
   void publish(std::size_t count);
   void reinstall();

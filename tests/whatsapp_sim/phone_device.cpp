@@ -260,6 +260,13 @@ Result<Node> PhoneDevice::encrypt_for(const Device& to, ByteView padded, std::in
   return std::move(enc).octets(std::move(sealed.ciphertext));
 }
 
+Result<void> PhoneDevice::waste(const Account& to) {
+  Bytes plain{0};
+  signal::pad(plain);
+  for (const auto& [id, device] : to.devices) GW_TRY(encrypt_for(*device, plain, 0));
+  return {};
+}
+
 Result<void> PhoneDevice::write(const Account& to, const std::string& id, const std::string& text,
                                 std::int64_t retry, const Device* only) {
   whatsapp::Message content;

@@ -73,7 +73,7 @@ void Router::message(Device& sender, Endpoint& link, const Node& node) {
   }
   // As real servers do, a device that was left out shows as a phash in the ack. A message to one
   // device (a retry, or the rest after a mismatch) is not a fan-out.
-  bool complete = !node.child("participants") ||
+  bool complete = !node.child("participants") || node.attr_is("device_fanout", "false") ||
                   std::all_of(target->devices.begin(), target->devices.end(), [&](const auto& d) {
                     return d.second.get() == &sender ||
                            std::find(reached.begin(), reached.end(), d.first) != reached.end();
@@ -103,6 +103,15 @@ std::vector<Router::Envelope> Router::envelopes(const Node& node, const Jid& to)
     found.push_back({to, enc});
   }
   return found;
+}
+
+// What arrives is not what the sender encrypted; the far-side checks saw the true one.
+Node Router::perhaps_spoilt(const Account& from, const Node& enc) {
+  if (world_.faults.none() || !world_.faults.strike(FaultKind::kSpoil, {&from, Way::kBoth, {}, {}}))
+    return enc;
+  auto octets = to_bytes(enc.as_octets());
+  if (!octets.empty()) octets[octets.size() / 2] ^= 0x10;
+  return Node(enc).octets(std::move(octets));
 }
 
 void Router::deliver(Device& sender, Device& receiver, const Node& node, const Envelope& one,
@@ -136,7 +145,7 @@ void Router::deliver(Device& sender, Device& receiver, const Node& node, const E
     out.with("addressing_mode", "pn").with("sender_lid", address_of(from, 0, Form::kLid));
   }
   if (&receiver.account == &from) out.with("recipient", address_of(chat, 0, form));
-  out.add(*one.enc);
+  out.add(perhaps_spoilt(from, *one.enc));
   if (const auto* proof = node.child("device-identity")) out.add(*proof);
   if (&receiver.account != &from) {
     from.peers.insert(&receiver.account);

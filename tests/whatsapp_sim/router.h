@@ -31,6 +31,7 @@ class Router {
   // From the server itself: type "encrypt", "devices".
   void notify(Device& to, stanza::Node notification);
   void notify_identity_change(Device& changed);
+  void notify_devices(const Account& changed);
   void tell_if_low(Device& device);
 
   // The device's stanzas go there from now on; an older link is told and closed.
@@ -51,6 +52,7 @@ class Router {
   static std::vector<Envelope> envelopes(const stanza::Node& node, const stanza::Jid& to);
   void deliver(Device& sender, Device& receiver, const stanza::Node& node, const Envelope& one,
                const Account& chat, const stanza::Jid& used);
+  stanza::Node perhaps_spoilt(const Account& from, const stanza::Node& enc);
   void ack_message(Device& sender, Endpoint& link, const stanza::Node& node, int error,
                    std::string_view hash);
   void allow_retry(const Device& asker, const Account& target, const stanza::Jid& to,

@@ -209,6 +209,15 @@ TEST(Retries, ADeviceThatAsksIsGivenTheTextAnewUnderItsId) {
   EXPECT_EQ(states_of(w, "r1"), (std::vector{message::State::kSent}));
 }
 
+TEST(Retries, AnAckAndTheQuestionInOneStepAreBothAnswered) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  auto out = w.run({ack(id), inbound(w.phone.ask_again(id, 2, true))});
+  EXPECT_EQ(w.phone.read(out.send.at(0)), "secret");
+}
+
 TEST(Retries, WithoutKeysInTheReceiptTheyAreFetched) {
   World w;
   converse(w);

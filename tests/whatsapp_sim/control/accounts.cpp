@@ -161,14 +161,25 @@ void Control::change_account(const HttpRequest& request, const HttpAnswer& answe
   answer(200, account_json(*account));
 }
 
-// A companion that contacts learn of by their next query, or by the phash in an ack.
+// A companion that contacts learn of by their next query, by the phash in an ack, or by a
+// notification if `notify` is set.
 void Control::add_device(const HttpRequest& request, const HttpAnswer& answer) {
   auto* phone = phone_of(request, answer);
   if (!phone) return;
   auto id = number_in(request.body, "id", -1);
   if (id < 0 || id > 255) return refuse(answer, 400, "id: 0 to 255");
   phone->add_device(static_cast<std::uint16_t>(id));
+  if (flag_in(request.body, "notify", false)) world_.router->notify_devices(phone->account());
   answer(201, account_json(phone->account()));
+}
+
+// The next client that logs in as this account is believed, as after a new phone was registered.
+void Control::unbind(const HttpRequest& request, const HttpAnswer& answer) {
+  auto* account = account_of(request, answer);
+  if (!account) return;
+  for (const auto& [id, device] : account->devices) device->noise_key.reset();
+  changed_();
+  answer(200, account_json(*account));
 }
 
 void Control::add_provider(const HttpRequest& request, const HttpAnswer& answer) {

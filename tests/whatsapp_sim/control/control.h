@@ -39,6 +39,8 @@ class Control {
   void send(const HttpRequest&, const HttpAnswer&);
   void read(const HttpRequest&, const HttpAnswer&);
   void reinstall(const HttpRequest&, const HttpAnswer&);
+  void skip(const HttpRequest&, const HttpAnswer&);
+  void unbind(const HttpRequest&, const HttpAnswer&);
   void start_flood(const HttpRequest&, const HttpAnswer&);
   void flood_state(const HttpRequest&, const HttpAnswer&);
   // trouble.cpp

@@ -91,6 +91,20 @@ void Control::reinstall(const HttpRequest& request, const HttpAnswer& answer) {
   answer(200, account_json(phone->account()));
 }
 
+// {to, count}: so many messages are encrypted and lost; the next one is that far ahead.
+void Control::skip(const HttpRequest& request, const HttpAnswer& answer) {
+  auto* phone = phone_of(request, answer);
+  if (!phone) return;
+  const auto* to = request.body.contains("to") ? recipient(request.body["to"]) : nullptr;
+  auto count = number_in(request.body, "count", 0);
+  if (!to || count <= 0 || count > 100'000) return refuse(answer, 400, "expected {to, count}");
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto lost = phone->device(0)->waste(*to);
+    if (!lost) return refuse(answer, 409, std::string(lost.error().reason));
+  }
+  answer(200, {{"skipped", count}});
+}
+
 void Control::start_flood(const HttpRequest& request, const HttpAnswer& answer) {
   auto* phone = phone_of(request, answer);
   if (!phone) return;
