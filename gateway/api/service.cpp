@@ -34,6 +34,13 @@ bool is_message_id(std::string_view id) {
   return id.size() == 32 && id.find_first_not_of("0123456789ABCDEF") == std::string_view::npos;
 }
 
+// As WhatsApp's clients make them.
+bool are_message_ids(const std::vector<std::string>& ids) {
+  return !ids.empty() && ids.size() <= 256 && std::all_of(ids.begin(), ids.end(), [](auto& id) {
+    return !id.empty() && id.size() <= 255;
+  });
+}
+
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Service::Connect(Server* server) {
@@ -123,6 +130,7 @@ grpc::ServerUnaryReactor* Service::GetUser(Server* server, const Octets* request
                                     out.set_link_state(api::to_proto(info.link));
                                     out.set_acked_seq(static_cast<std::uint64_t>(info.acked_event));
                                     out.set_last_seq(static_cast<std::uint64_t>(info.last_event));
+                                    out.set_read_receipts(info.read_receipts);
                                     out.set_trust_level(v1::TRUST_LEVEL_IN_GATEWAY);
                                     to.answer(out);
                                   }));
@@ -251,6 +259,50 @@ grpc::ServerUnaryReactor* Service::GetContact(Server* server, const Octets* requ
               out.set_safety_number(info.safety_number);
               to.answer(out);
             }));
+      });
+}
+
+grpc::ServerUnaryReactor* Service::MarkRead(Server* server, const Octets* request,
+                                            Octets* response) {
+  return serve<v1::MarkReadRequest>(
+      server, request, response, [this](auto& call, auto& caller, auto& in) {
+        auto name = name_of(caller, in.user_id());
+        if (!name) return call->refuse(name.error());
+        auto from = adapters::native::take(*in.mutable_from(), "from");
+        if (!from) return call->refuse(from.error());
+        std::vector<std::string> ids(in.message_ids().begin(), in.message_ids().end());
+        if (!are_message_ids(ids))
+          return call->refuse(
+              adapter::Fault{{ErrorKind::kRejected,
+                              "MESSAGE_IDS_INVALID",
+                              "message_ids must be 1 to 256 ids as MessageReceived tells them",
+                              {}},
+                             "message_ids"});
+        if (call->over()) return;
+        context_->users.mark_read(*std::move(name), *std::move(from), std::move(ids),
+                                  call->template done<bool>([](Call& to, bool told) {
+                                    v1::MarkReadResponse out;
+                                    out.set_told(told);
+                                    to.answer(out);
+                                  }));
+      });
+}
+
+grpc::ServerUnaryReactor* Service::UpdateUser(Server* server, const Octets* request,
+                                              Octets* response) {
+  return serve<v1::UpdateUserRequest>(
+      server, request, response, [this](auto& call, auto& caller, auto& in) {
+        auto name = name_of(caller, in.user_id());
+        if (!name) return call->refuse(name.error());
+        if (call->over()) return;
+        std::optional<bool> wanted;
+        if (in.has_read_receipts()) wanted = in.read_receipts();
+        context_->users.update_user(*std::move(name), wanted,
+                                    call->template done<bool>([](Call& to, bool read_receipts) {
+                                      v1::UpdateUserResponse out;
+                                      out.set_read_receipts(read_receipts);
+                                      to.answer(out);
+                                    }));
       });
 }
 

@@ -23,7 +23,9 @@ using E = Full::WithRawCallbackMethod_SendMessage<D>;
 using F = Full::WithRawCallbackMethod_GetMessage<E>;
 using G = Full::WithRawCallbackMethod_ListEvents<F>;
 using H = Full::WithRawCallbackMethod_ListUsersWithPendingEvents<G>;
-using All = Full::WithRawCallbackMethod_GetContact<H>;
+using I = Full::WithRawCallbackMethod_GetContact<H>;
+using J = Full::WithRawCallbackMethod_MarkRead<I>;
+using All = Full::WithRawCallbackMethod_UpdateUser<J>;
 }  // namespace raw
 
 class Service final : public raw::All {
@@ -45,6 +47,8 @@ class Service final : public raw::All {
   Unary* ListUsersWithPendingEvents(Server* server, const Octets* request,
                                     Octets* response) override;
   Unary* GetContact(Server* server, const Octets* request, Octets* response) override;
+  Unary* MarkRead(Server* server, const Octets* request, Octets* response) override;
+  Unary* UpdateUser(Server* server, const Octets* request, Octets* response) override;
 
  private:
   template <class Request, class Handler>

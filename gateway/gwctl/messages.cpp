@@ -95,6 +95,20 @@ void add_messages(CLI::App& program, Outcome& outcome) {
     outcome = call(o->connection, request, &Stub::GetContact);
   });
 
+  auto read = add(program, "read", "tell a sender that its messages were read",
+                  "Nothing is told when the user does not want it (gwctl update).\n"
+                  "Example:\n  gwctl read alice +4915112345678 3EB0C431C26A1916E07E");
+  read.app->add_option("contact", read.options->contact, kContactHelp)->required();
+  auto ids = std::make_shared<std::vector<std::string>>();
+  read.app->add_option("message-id", *ids, "as the events name them, up to 256")->required();
+  read.app->callback([o = read.options, ids, &outcome] {
+    v1::MarkReadRequest request;
+    request.set_user_id(o->user);
+    *request.mutable_from() = contact_from(o->contact);
+    for (const auto& id : *ids) request.add_message_ids(id);
+    outcome = call(o->connection, request, &Stub::MarkRead);
+  });
+
   auto events = add(program, "events", "a user's events, one a line; acknowledges nothing",
                     "To follow them as they come: gwctl attach.\n"
                     "Example:\n  gwctl events alice --after 41 --limit 10");

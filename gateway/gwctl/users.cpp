@@ -40,6 +40,16 @@ void add_users(CLI::App& program, Outcome& outcome) {
   withdraw->callback([w = w, &outcome] {
     outcome = call(w->connection, of_user<v1::WithdrawRequest>(*w), &Stub::Withdraw);
   });
+  auto [update, s] = add(program, "update", "change a user's settings; without options: show them",
+                         "Example:\n  gwctl update alice --read-receipts off");
+  auto wanted = std::make_shared<std::string>();
+  update->add_option("--read-receipts", *wanted, "on or off: contacts are told what the user read")
+      ->check(CLI::IsMember({"on", "off"}));
+  update->callback([s = s, wanted, &outcome] {
+    auto request = of_user<v1::UpdateUserRequest>(*s);
+    if (!wanted->empty()) request.set_read_receipts(*wanted == "on");
+    outcome = call(s->connection, request, &Stub::UpdateUser);
+  });
   auto [user, u] =
       add(program, "user", "what the gateway knows of a user", "Example:\n  gwctl user alice");
   user->callback([u = u, &outcome] {

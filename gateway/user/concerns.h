@@ -65,6 +65,8 @@ std::optional<message::Contact> sender_contact(const whatsapp::Inbound& message)
 
 // receipts.cpp
 void on_receipt(Draft& d, const ReceiptInput& in);
+void on_mark_read(Draft& d, const MarkReadInput& in);
+void on_setting(Draft& d, const SettingInput& in);
 
 // undecrypted.cpp: what is asked for again of its sender
 // Asks once more; false: there is no more asking, and nothing was done.

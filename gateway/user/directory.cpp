@@ -108,6 +108,9 @@ class Directory final : public Users {
   void pending_users(TenantId tenant, std::int64_t after, std::size_t limit,
                      Done<std::vector<Pending>> done) override;
   void get_contact(Name name, message::Contact contact, Done<ContactInfo> done) override;
+  void mark_read(Name name, message::Contact from, std::vector<std::string> message_ids,
+                 Done<bool> done) override;
+  void update_user(Name name, std::optional<bool> read_receipts, Done<bool> done) override;
   void drain(std::function<void()> done) override;
 
  private:
@@ -240,6 +243,8 @@ void Directory::get_user(Name name, Done<UserInfo> done) {
                              info.enlisted = account.state == store::AccountState::kEnlisted;
                              info.acked_event = account.acked_event;
                              info.last_event = account.next_event - 1;
+                             if (auto profile = read_profile(account.profile))
+                               info.read_receipts = profile->read_receipts;
                              answer(info);
                            });
   });
@@ -334,6 +339,31 @@ void Directory::get_contact(Name name, message::Contact contact, Done<ContactInf
           answer(not_attached(account,
                               "WhatsApp is asked over the user's own link; attach a client first"));
         });
+  });
+}
+
+void Directory::mark_read(Name name, message::Contact from, std::vector<std::string> message_ids,
+                          Done<bool> done) {
+  if (auto ok = message::validate(from); !ok) return done(fail(ok.error()));
+  auto key = key_of(name);
+  auto index = index_of(key);
+  on(index, [this, key, name = std::move(name), from = std::move(from),
+             ids = std::move(message_ids), done = std::move(done)](Home& home) mutable {
+    if (auto strand = find_strand(home, key); strand && strand->attached())
+      return strand->mark_read(std::move(from), std::move(ids), std::move(done));
+    with_account<bool>(name, std::move(done), [](const store::Account& account, Done<bool> answer) {
+      answer(not_attached(account, "whoever reads has a client: attach it first"));
+    });
+  });
+}
+
+void Directory::update_user(Name name, std::optional<bool> read_receipts, Done<bool> done) {
+  if (auto ok = message::validate_user_id(name.user_id); !ok) return done(fail(ok.error()));
+  auto key = key_of(name);
+  auto index = index_of(key);
+  on(index, [this, key, name = std::move(name), read_receipts,
+             done = std::move(done)](Home& home) mutable {
+    open_strand(home, key, name)->update(read_receipts, std::move(done));
   });
 }
 

@@ -44,11 +44,16 @@ struct QueryReply {
   std::uint64_t origin = 0;
   Result<ContactInfo> result;
 };
+struct CallReply {
+  std::uint64_t origin = 0;
+  Result<bool> result;
+};
 struct Effects {
   std::vector<Bytes> send;  // encoded stanzas, in order
   std::vector<Request> requests;
   std::vector<Reply> replies;
   std::vector<QueryReply> query_replies;
+  std::vector<CallReply> call_replies;
   std::vector<message::Event> events;
   bool withdrawn = false;
 };

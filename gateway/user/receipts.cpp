@@ -54,4 +54,29 @@ void on_receipt(Draft& d, const ReceiptInput& in) {
   send(d, in.ack);
 }
 
+// Not kept for a link that is down: whoever reads now has a client that is there, and may say it
+// again.
+void on_mark_read(Draft& d, const MarkReadInput& in) {
+  auto reply = [&](Result<bool> result) {
+    d.effects.call_replies.push_back({in.origin, std::move(result)});
+  };
+  if (!d.profile().read_receipts) return reply(false);
+  if (d.now().setup != Setup::kActive)
+    return reply(fail(ErrorKind::kRetryLater, "LINK_DOWN", "the user's link to WhatsApp is down",
+                      Millis{2000}));
+  const bool by_number = in.from.kind == message::Contact::Kind::kE164;
+  const auto& known = d.conversation(d.env().names.contact(d.user(), in.from)).peer.lid;
+  const auto lid = by_number ? known : in.from.value;
+  send(d, whatsapp::read_receipt_for(
+              lid.empty() ? stanza::Jid::phone(in.from.value.substr(1)) : stanza::Jid::lid(lid),
+              in.ids, d.env().wall));
+  reply(true);
+}
+
+void on_setting(Draft& d, const SettingInput& in) {
+  if (in.read_receipts && d.profile().read_receipts != *in.read_receipts)
+    d.edit_profile().read_receipts = *in.read_receipts;
+  d.effects.call_replies.push_back({in.origin, d.profile().read_receipts});
+}
+
 }  // namespace gw::user

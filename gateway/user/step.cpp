@@ -132,6 +132,7 @@ std::size_t size_of(const Input& input) {
                                         std::get<message::Text>(in.submit.content).body.size();
                                },
                                [](const InboundInput& in) { return in.bytes; },
+                               [](const MarkReadInput& in) { return in.ids.size() * 48; },
                                [](const ReceiptInput& in) { return in.receipt.ids.size() * 48; },
                                [](const NotificationInput& in) { return size_of_node(in.node); },
                                [](const AnswerInput& in) {
@@ -154,6 +155,7 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
   for (const auto& input : inputs) {
     std::visit(Overloaded{[&](const SubmitInput& in) { list.contact(in.submit.contact); },
                           [&](const QueryInput& in) { list.contact(in.contact); },
+                          [&](const MarkReadInput& in) { list.contact(in.from); },
                           [&](const InboundInput& in) {
                             if (auto sender = sender_contact(in.message))
                               list.tag(env.names.contact(state.account.user, *sender));
@@ -230,6 +232,8 @@ Draft step(const State& state, std::span<const Input> inputs, const Existing& ex
                           [&](const AnswerInput& in) { answered(d, in); },
                           [&](const ProviderAckInput& in) { d.acknowledge(in.seq); },
                           [&](const QueryInput& in) { on_query(d, in); },
+                          [&](const MarkReadInput& in) { on_mark_read(d, in); },
+                          [&](const SettingInput& in) { on_setting(d, in); },
                           [&](const TimerInput&) {
                             expire(d);
                             retry_lookups(d);

@@ -58,13 +58,22 @@ struct QueryInput {  // get_contact
   message::Contact contact;
   std::uint64_t origin = 0;
 };
+struct MarkReadInput {
+  message::Contact from;
+  std::vector<std::string> ids;
+  std::uint64_t origin = 0;
+};
+struct SettingInput {
+  std::optional<bool> read_receipts;
+  std::uint64_t origin = 0;
+};
 struct TimerInput {};
 struct FlushInput {};  // writes a provider's acknowledgement that waited for company
 struct WithdrawInput {};
 
 using Input = std::variant<SubmitInput, LinkUp, LinkDown, InboundInput, ReceiptInput, AckInput,
-                           NotificationInput, AnswerInput, ProviderAckInput, QueryInput, TimerInput,
-                           FlushInput, WithdrawInput>;
+                           NotificationInput, AnswerInput, ProviderAckInput, QueryInput,
+                           MarkReadInput, SettingInput, TimerInput, FlushInput, WithdrawInput>;
 
 // A stanza from the link as an input; nullopt: it asks nothing of us. Malformed ones too: they
 // cannot be answered.

@@ -16,7 +16,9 @@ constexpr Millis kWatchAgain{1000};
 constexpr Millis kQueuePatience{3000};  // longer than kRetryMost: the next try may succeed
 
 bool is_call(const Input& input) {
-  return std::holds_alternative<SubmitInput>(input) || std::holds_alternative<QueryInput>(input);
+  return std::holds_alternative<SubmitInput>(input) || std::holds_alternative<QueryInput>(input) ||
+         std::holds_alternative<MarkReadInput>(input) ||
+         std::holds_alternative<SettingInput>(input);
 }
 
 // What WhatsApp sent: only that is held back by not reading on.
@@ -26,9 +28,10 @@ bool from_link(const Input& input) {
          std::holds_alternative<NotificationInput>(input);
 }
 
-Error queue_full() {
-  return {ErrorKind::kThrottled, "THROTTLED",
-          "more waits for this user than its queue holds; send on later", Millis{1000}};
+std::optional<std::uint64_t> call_origin(const Input& input) {
+  if (const auto* in = std::get_if<MarkReadInput>(&input)) return in->origin;
+  if (const auto* in = std::get_if<SettingInput>(&input)) return in->origin;
+  return std::nullopt;
 }
 
 Error not_stored(ErrorKind kind) {
@@ -85,71 +88,6 @@ void Strand::schedule() {
   context_.loop.post([self = shared_from_this()] {
     self->scheduled_ = false;
     self->pump();
-  });
-}
-
-void Strand::submit(AttachmentId id, std::vector<message::Submit> messages) {
-  if (opening()) {
-    return when_open([this, id, messages = std::move(messages)](const Result<void>& ok) mutable {
-      if (ok) submit(id, std::move(messages));
-    });
-  }
-  if (id != attachment_id_ || !attachment_) return;
-  std::vector<SubmitResult> refused;
-  for (auto& m : messages) {
-    if (full()) {
-      refused.push_back({std::move(m.request_id), {}, message::State::kRejected, queue_full()});
-    } else {
-      push(SubmitInput{std::move(m), id});
-    }
-  }
-  shared_.probe.throttled += refused.size();
-  if (!refused.empty()) attachment_->submitted(std::move(refused));
-}
-
-void Strand::acknowledge(AttachmentId id, EventSeq seq) {
-  if (opening())
-    return when_open([this, id, seq](const Result<void>& ok) {
-      if (ok) acknowledge(id, seq);
-    });
-  if (id != attachment_id_) return;
-  newest_ack_ = std::max(newest_ack_, seq);
-  if (std::exchange(ack_queued_, true)) return;
-  push(ProviderAckInput{});
-}
-
-void Strand::send(message::Submit message, Users::Done<SubmitResult> done) {
-  if (!attachment_ && !in_grace_)
-    return done(fail(ErrorKind::kRejected, "NO_CLIENT",
-                     "no client of this user is attached; attach one, then send"));
-  if (full()) return done(fail(queue_full()));
-  auto origin = next_origin_ += 2;
-  sends_.emplace(origin, std::move(done));
-  push(SubmitInput{std::move(message), origin});
-}
-
-void Strand::withdraw(Users::Done<void> done) {
-  when_open([this, done = std::move(done)](const Result<void>& opened) mutable {
-    if (!opened) return done(fail(opened.error()));
-    withdrawals_.push_back(std::move(done));
-    push(WithdrawInput{});
-  });
-}
-
-void Strand::query(message::Contact contact, Users::Done<ContactInfo> done) {
-  when_open([this, contact = std::move(contact),
-             done = std::move(done)](const Result<void>& opened) mutable {
-    if (!opened) return done(fail(opened.error()));
-    if (queries_.size() >= shared_.limits.open_queries) return done(fail(queue_full()));
-    auto origin = next_origin_ += 2;
-    queries_.emplace(origin, std::move(done));
-    push(QueryInput{std::move(contact), origin});
-  });
-}
-
-void Strand::sweep() {
-  when_open([this](const Result<void>& opened) {
-    if (opened) push(TimerInput{});
   });
 }
 
@@ -426,11 +364,12 @@ void Strand::refuse_queued(const Error& told, const std::set<std::string>& open)
   for (auto& input : queued) push(std::move(input));
 }
 
-// Takes submits and questions out of `inputs` and answers them so.
+// Takes submits, questions and calls out of `inputs` and answers them so.
 void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told,
                             const std::set<std::string>& open) {
   std::vector<Reply> replies;
   std::vector<Users::Done<ContactInfo>> questions;
+  std::vector<Users::Done<bool>> calls;
   std::erase_if(inputs, [&](Input& input) {
     if (auto* in = std::get_if<SubmitInput>(&input)) {
       auto& id = in->submit.request_id;
@@ -445,10 +384,16 @@ void Strand::refuse_submits(std::vector<Input>& inputs, const Error& told,
       }
       return true;
     }
+    if (auto origin = call_origin(input)) {
+      calls.push_back(take_call(*origin));
+      return true;
+    }
     return false;
   });
   publish_replies(std::move(replies));
   for (auto& done : questions) done(fail(told));
+  for (auto& done : calls)
+    if (done) done(fail(told));
 }
 
 // Deadlines mostly move away: a timer that fires too early looks again, and costs less than setting
@@ -502,6 +447,8 @@ void Strand::publish(Effects effects, const Counts& counts) {
     queries_.erase(it);
     done(std::move(reply.result));
   }
+  for (auto& reply : effects.call_replies)
+    if (auto done = take_call(reply.origin)) done(std::move(reply.result));
   if (!effects.withdrawn) return;
   auto done = std::move(withdrawals_);
   withdrawals_.clear();

@@ -72,6 +72,8 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void send(message::Submit message, Users::Done<SubmitResult> done);
   void withdraw(Users::Done<void> done);
   void query(message::Contact contact, Users::Done<ContactInfo> done);
+  void mark_read(message::Contact from, std::vector<std::string> ids, Users::Done<bool> done);
+  void update(std::optional<bool> read_receipts, Users::Done<bool> done);
   // Settles what is overdue of a user whom nobody attached.
   void sweep();
   void drain();
@@ -93,6 +95,9 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void opened(Result<void> result);
   void load();
 
+  template <class In>
+  void call(In input, Users::Done<bool> done);
+  Users::Done<bool> take_call(std::uint64_t origin);
   void push(Input input);
   void schedule();
   void pump();
@@ -164,6 +169,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   std::string token_, client_address_;
   std::map<std::uint64_t, Users::Done<SubmitResult>> sends_;
   std::map<std::uint64_t, Users::Done<ContactInfo>> queries_;
+  std::map<std::uint64_t, Users::Done<bool>> calls_;
   std::vector<Users::Done<void>> withdrawals_;
   std::uint64_t next_origin_ = 1;  // odd ones are ours; attachment ids are even
 

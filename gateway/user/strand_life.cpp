@@ -244,6 +244,9 @@ void Strand::lose(DetachReason reason) {
   auto queries = std::move(queries_);
   queries_.clear();
   for (auto& [origin, done] : queries) done(fail(away));
+  auto calls = std::move(calls_);
+  calls_.clear();
+  for (auto& [origin, done] : calls) done(fail(open));
   auto withdrawals = std::move(withdrawals_);
   withdrawals_.clear();
   for (auto& done : withdrawals) done(fail(away));
@@ -262,7 +265,7 @@ void Strand::lose(DetachReason reason) {
 void Strand::maybe_leave() {
   if (leaving_ || busy_ || attachment_ || in_grace_ || !state_) return;
   if (!inputs_.empty() || !batch_.empty() || !opening_.empty() || !sends_.empty()) return;
-  if (!queries_.empty() || !withdrawals_.empty()) return;
+  if (!queries_.empty() || !calls_.empty() || !withdrawals_.empty()) return;
   // What the provider stored is said for good before the user is let go.
   if (state_->now.provider_ack > state_->account.acked_event) return push(FlushInput{});
   leaving_ = true;
@@ -277,7 +280,8 @@ UserInfo Strand::info() const {
           link_state_,
           std::max(state_->account.acked_event, state_->now.provider_ack),
           state_->account.next_event - 1,
-          state_->profile.identity.keys.pub};
+          state_->profile.identity.keys.pub,
+          state_->profile.read_receipts};
 }
 
 // ---- the link ----

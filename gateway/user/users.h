@@ -75,6 +75,7 @@ struct UserInfo {
   EventSeq acked_event = 0;
   EventSeq last_event = 0;
   crypto::Key32 identity{};
+  bool read_receipts = false;
 };
 
 struct ContactInfo {
@@ -136,6 +137,14 @@ class Users {
   // Asks WhatsApp when nothing fresh is known; then somebody has to be attached
   // (REJECTED NO_CLIENT) and the link up (RETRY_LATER LINK_DOWN).
   virtual void get_contact(Name name, message::Contact contact, Done<ContactInfo> done) = 0;
+
+  // Tells the sender that these of its messages were read. False: nothing was told, because the
+  // user does not want it to be known. REJECTED NO_CLIENT, RETRY_LATER LINK_DOWN.
+  virtual void mark_read(Name name, message::Contact from, std::vector<std::string> message_ids,
+                         Done<bool> done) = 0;
+  // Whether contacts are told what the user read: from now on by mark_read, and by WhatsApp's own
+  // setting from the next link on. nullopt: as it was. Answers how it is now.
+  virtual void update_user(Name name, std::optional<bool> read_receipts, Done<bool> done) = 0;
 
   // Detaches everybody (kDraining), settles what is in flight, then calls `done`.
   virtual void drain(std::function<void()> done) = 0;

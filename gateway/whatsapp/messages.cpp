@@ -111,6 +111,20 @@ Node delivered_receipt(const Inbound& message) {
   return receipt;
 }
 
+Node read_receipt_for(const stanza::Jid& sender, const std::vector<std::string>& ids, WallTime at) {
+  Node receipt("receipt");
+  receipt.with("id", ids.front())
+      .with("to", sender)
+      .with("type", "read")
+      .with("t", unix_ms(at) / 1000);
+  if (ids.size() > 1) {
+    Node list("list");
+    for (std::size_t i = 1; i < ids.size(); ++i) list.add(Node("item").with("id", ids[i]));
+    receipt.add(std::move(list));
+  }
+  return receipt;
+}
+
 Node retry_receipt(const Inbound& message, int count, RetryCode code,
                    const signal::Identity& identity, const std::optional<RetryKeys>& keys) {
   Node receipt("receipt");

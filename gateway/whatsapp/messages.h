@@ -53,6 +53,9 @@ Result<Inbound> read_message(const stanza::Node& node);
 
 // "Delivered": dequeues the message at WhatsApp's server. To the user's own other device: "sender".
 stanza::Node delivered_receipt(const Inbound& message);
+// "Read": of messages of one sender, at least one.
+stanza::Node read_receipt_for(const stanza::Jid& sender, const std::vector<std::string>& ids,
+                              WallTime at);
 // Codes of a retry receipt, as clients send them.
 enum class RetryCode : std::uint8_t {
   kUnknown = 0,

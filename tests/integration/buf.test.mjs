@@ -68,7 +68,7 @@ test('reflection lists the services and their methods, the health service among 
   const methods = await curl('', ['--list-methods']);
   assert.equal(methods.code, 0, methods.stderr);
   for (const name of ['Connect', 'Enlist', 'Withdraw', 'GetUser', 'SendMessage', 'GetMessage',
-    'ListEvents', 'ListUsersWithPendingEvents', 'GetContact'])
+    'ListEvents', 'ListUsersWithPendingEvents', 'GetContact', 'MarkRead', 'UpdateUser'])
     assert.match(methods.stdout, new RegExp(`${gateway}/${name}\\b`));
   assert.match(methods.stdout, /grpc\.health\.v1\.Health\/Check/);
 });

@@ -35,7 +35,8 @@ test('an unknown user', async () => {
   const phone = await rig.phone();
   const name = rig.name('unknown');
   for (const [method, more] of [['SendMessage', text(name, phone)], ['Withdraw', {}], ['ListEvents', {}],
-    ['GetMessage', { messageId: '0'.repeat(32) }], ['GetContact', { contact: { e164: phone.e164 } }]])
+    ['GetMessage', { messageId: '0'.repeat(32) }], ['GetContact', { contact: { e164: phone.e164 } }],
+    ['MarkRead', { from: { e164: phone.e164 }, messageIds: ['A'] }], ['UpdateUser', { readReceipts: false }]])
     await refused(provider.call(method, { ...more, userId: name }), 'NOT_FOUND', 'USER_UNKNOWN', /Enlist/);
   assert.equal((await provider.call('GetUser', { userId: name })).enlisted, false);
   await refusedAttach(provider, name, 'USER_UNKNOWN', /Enlist/);
@@ -142,7 +143,8 @@ test('another provider neither sees nor uses a user', async () => {
   const { messageId } = await rig.works(name, phone);
   const other = await rig.newOther();  // under the same instance id: no take-over
   for (const [method, more] of [['SendMessage', text(name, phone)], ['Withdraw', {}], ['ListEvents', {}],
-    ['GetMessage', { messageId }], ['GetContact', { contact: { e164: phone.e164 } }]])
+    ['GetMessage', { messageId }], ['GetContact', { contact: { e164: phone.e164 } }],
+    ['MarkRead', { from: { e164: phone.e164 }, messageIds: ['A'] }], ['UpdateUser', { readReceipts: false }]])
     await refused(other.call(method, { ...more, userId: name }), 'NOT_FOUND', 'USER_UNKNOWN', /Enlist/);
   assert.equal((await other.call('GetUser', { userId: name })).enlisted, false);
   await refusedAttach(other, name, 'USER_UNKNOWN', /Enlist/);

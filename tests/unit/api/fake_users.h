@@ -316,12 +316,28 @@ class FakeUsers final : public user::Users {
     answer<user::ContactInfo>(done, info);
     notify(lock);
   }
+  void mark_read(user::Name, message::Contact, std::vector<std::string> ids,
+                 Done<bool> done) override {
+    std::unique_lock lock(mutex_);
+    marked_read += ids.size();
+    answer<bool>(done, read_receipts);
+    notify(lock);
+  }
+  void update_user(user::Name, std::optional<bool> wanted, Done<bool> done) override {
+    std::unique_lock lock(mutex_);
+    read_receipts = wanted.value_or(read_receipts);
+    answer<bool>(done, read_receipts);
+    notify(lock);
+  }
   void drain(std::function<void()> done) override {
     std::unique_lock lock(mutex_);
     for (auto& [key, user] : users_) end_locked(user, user::DetachReason::kDraining);
     post(std::move(done));
     notify(lock);
   }
+
+  std::size_t marked_read = 0;
+  bool read_receipts = true;
 
  private:
   struct User {

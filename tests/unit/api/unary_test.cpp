@@ -215,8 +215,9 @@ TEST_F(UnaryTest, ErrorsFromBelowKeepTheirReasonAndAdvice) {
 
 TEST_F(UnaryTest, OctetsThatDoNotParseGetAClearError) {
   auto shared = channel();
-  for (const char* method : {"Enlist", "Withdraw", "GetUser", "SendMessage", "GetMessage",
-                             "ListEvents", "ListUsersWithPendingEvents", "GetContact"}) {
+  for (const char* method :
+       {"Enlist", "Withdraw", "GetUser", "SendMessage", "GetMessage", "ListEvents",
+        "ListUsersWithPendingEvents", "GetContact", "MarkRead", "UpdateUser"}) {
     SCOPED_TRACE(method);
     expect_error(test::call_octets(shared, method, "\xFF\xFF"), StatusCode::INVALID_ARGUMENT,
                  "REQUEST_MALFORMED");

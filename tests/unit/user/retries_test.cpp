@@ -473,6 +473,32 @@ TEST(OtherDevices, ATextOverTheRuleIsToldAsSuch) {
   EXPECT_EQ(last_event<message::Unsupported>(w).kind, "oversizedText");
 }
 
+// ---- what the user read ----
+
+TEST(Reads, AreToldIfTheUserWantsItAndTheLinkIsUp) {
+  World w;
+  auto ask = [&](std::uint64_t origin) {
+    return w.run({MarkReadInput{
+        {message::Contact::Kind::kE164, std::string(World::kNumber)}, {"M1", "M2"}, origin}});
+  };
+  auto down = ask(1);
+  EXPECT_EQ(down.call_replies.at(0).result.error().reason, "LINK_DOWN");
+  converse(w);
+  auto out = ask(3);
+  EXPECT_EQ(out.call_replies.at(0).origin, 3u);
+  EXPECT_TRUE(out.call_replies.at(0).result.value());
+  EXPECT_EQ(sent(out).attr_text("type"), "read");
+  EXPECT_EQ(sent(out).attr_text("id"), "M1");
+  EXPECT_EQ(sent(out).attr_jid("to"), stanza::Jid::lid(World::kLid));
+  EXPECT_EQ(sent(out).child("list")->children().at(0).attr_text("id"), "M2");
+  w.run({SettingInput{false, 5}});
+  w.reload();
+  w.link_up();
+  out = ask(7);
+  EXPECT_FALSE(out.call_replies.at(0).result.value());
+  EXPECT_TRUE(out.send.empty());
+}
+
 // ---- signed prekeys ----
 
 TEST(Rotation, AnotherSignedPrekeyAfterItsTimeAndTheOldOneStillReads) {
