@@ -7,7 +7,7 @@ import { Rig, eventually } from './lib/rig.mjs';
 
 let rig, provider, bystander, bystanderPhone;
 before(async () => {
-  rig = await Rig.start();
+  rig = await Rig.start({ whatsapp: '  reconnect: {first: 100ms, most: 1s}' });
   provider = rig.provider;
   bystander = await rig.user('bystander');
   bystanderPhone = await rig.phone();
