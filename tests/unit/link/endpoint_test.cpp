@@ -156,6 +156,24 @@ TEST_F(EndpointTest, AnOutageIsToldToWhoWaitsAndEndsWithAnAnswer) {
   EXPECT_EQ(probe.down, 0);
 }
 
+TEST_F(EndpointTest, WhoWaitedForTheRampWaitsForTheEndpointWhenThatGoesDown) {
+  admission.first = admission.most = 1;
+  admission.probe_first = admission.probe_most = Millis{600'000};
+  start();
+  std::vector<User*> waiting;
+  for (int i = 0; i < 4; ++i) waiting.push_back(&ask());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(waiting[static_cast<std::size_t>(i)]->was_told(Wait::kGranted));
+    open(*waiting[static_cast<std::size_t>(i)]);
+    server.accept()->close();
+  }
+  for (int i = 2; i < 4; ++i) {
+    auto& user = *waiting[static_cast<std::size_t>(i)];
+    ASSERT_TRUE(user.was_told(Wait::kEndpointDown));
+    EXPECT_EQ(user.all(), (std::vector<Wait>{Wait::kRamping, Wait::kEndpointDown}));
+  }
+}
+
 TEST_F(EndpointTest, ProbesFindOutThatItIsBack) {
   start();
   break_down();

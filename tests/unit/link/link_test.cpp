@@ -336,9 +336,9 @@ TEST_F(LinkTest, WhileReadingIsPausedKeepalivesGoOnAndNobodyIsSilent) {
 TEST_F(LinkTest, AQueueThatIsFullWhenAKeepaliveIsDue) {
   options.keepalive_interval = Millis{20};
   options.max_queued = 4;
+  heard.on_down = [&] { link.reset(); };  // the last one that held it
   auto peer = opened();
   EXPECT_EQ(heard.down().reason, "QUEUE_FULL");
-  on_loop([&] { link.reset(); });
   EXPECT_EQ(probe.keepalives_lost, 0u);
 }
 

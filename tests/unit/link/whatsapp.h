@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <netinet/in.h>
 #include <poll.h>
@@ -151,11 +152,14 @@ class Heard final : public Listener {
     change([&] { up_ = true; });
   }
   void link_down(Down why) override {
+    if (on_down) on_down();
     change([&] { downs_.push_back(why); });
   }
   void link_stanza(stanza::Node node) override {
     change([&] { stanzas_.push_back(std::move(node)); });
   }
+
+  std::function<void()> on_down;
 
   bool up() {
     return wait([&] { return up_; });
