@@ -31,13 +31,16 @@ Result<std::string> read_file(const std::string& name) {
   return std::move(text).str();
 }
 
-user::Limits user_limits(const settings::Limits& from) {
+user::Limits user_limits(const settings::Settings& settings) {
+  const auto& from = settings.limits;
   user::Limits limits;
   limits.waiting_timeout = from.waiting_timeout;
   limits.resend_window = from.resend_window;
   limits.attach_grace = from.attach_grace;
   limits.events_pending = from.events_per_user;
   limits.retention = from.retention;
+  limits.reconnect_first = settings.whatsapp.reconnect_first;
+  limits.reconnect_most = settings.whatsapp.reconnect_most;
   return limits;
 }
 
@@ -49,6 +52,17 @@ link::Options link_options(const settings::WhatsApp& from) {
   options.connect_timeout = from.connect_timeout;
   options.keepalive_interval = from.keepalive_interval;
   options.keepalive_deadline = from.keepalive_deadline;
+  options.settled = from.reconnect_settled;
+  return options;
+}
+
+link::Admission::Options admission_options(const settings::WhatsApp& from) {
+  link::Admission::Options options;
+  options.failures = from.outage_failures;
+  options.probe_first = from.probe_first;
+  options.probe_most = from.probe_most;
+  options.first = from.openings_first;
+  options.most = from.openings_most;
   return options;
 }
 
@@ -63,10 +77,12 @@ std::map<TenantId, whatsapp::Dialect> dialects(const std::vector<settings::Provi
 class Running final : public Gateway {
  public:
   explicit Running(const settings::Settings& settings)
-      : limits_(user_limits(settings.limits)),
+      : limits_(user_limits(settings)),
         link_options_(link_options(settings.whatsapp)),
         drain_timeout_(settings.limits.drain_timeout),
         loops_(settings.loops),
+        endpoint_(loops_.at(0), link_options_, admission_options(settings.whatsapp), clock_,
+                  link_probe_, endpoint_probe_),
         operator_loop_("operator") {}
 
   ~Running() override { stop(); }
@@ -78,13 +94,13 @@ class Running final : public Gateway {
     options.max_pending_bytes = settings.limits.store_pending;
     GW_ASSIGN(store_, store::Store::open(std::move(backend), settings.keys.key_encryption_key.get(),
                                          options, clock_));
-    shared_ = std::make_unique<user::Shared>(user::Shared{*store_, clock_, limits_, link_options_,
-                                                          link_probe_, user_probe_,
-                                                          dialects(settings.providers)});
+    shared_ = std::make_unique<user::Shared>(user::Shared{
+        *store_, clock_, limits_, endpoint_, user_probe_, dialects(settings.providers)});
     users_ = user::make_users(*shared_, loops_);
     GW_TRY(open_api(settings));
     register_store_metrics(metrics_, store_->probe());
     register_link_metrics(metrics_, link_probe_);
+    register_endpoint_metrics(metrics_, endpoint_probe_);
     register_user_metrics(metrics_, user_probe_);
     register_api_metrics(metrics_, api_probe_);
     telemetry::register_process_metrics(metrics_);
@@ -180,6 +196,7 @@ class Running final : public Gateway {
   link::Options link_options_;
   Millis drain_timeout_;
   link::LinkProbe link_probe_;
+  link::EndpointProbe endpoint_probe_;
   user::UserProbe user_probe_;
   api::ApiProbe api_probe_;
   telemetry::Metrics metrics_;
@@ -187,6 +204,7 @@ class Running final : public Gateway {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<user::Shared> shared_;
   runtime::LoopPool loops_;
+  link::Endpoint endpoint_;
   runtime::Loop operator_loop_;
   std::unique_ptr<user::Users> users_;
   std::unique_ptr<api::Server> api_;

@@ -52,6 +52,9 @@ void register_link_metrics(Metrics& m, const link::LinkProbe& p) {
   m.counter("interop_gateway_link_opened_total", "Connections opened.", {}, read(p.opened));
   m.counter("interop_gateway_link_logins_total", "Logins that succeeded.", {}, read(p.up));
   m.counter("interop_gateway_link_closed_total", "Connections ended.", {}, read(p.closed));
+  for (std::size_t i = 0; i < link::kDownReasons.size(); ++i)
+    m.counter("interop_gateway_link_down_total", "Connections ended, by reason.",
+              {{"reason", std::string(link::kDownReasons[i])}}, read(p.down[i]));
   auto direction = [&](const char* name, const char* help, const auto& in, const auto& out) {
     m.counter(name, help, {{"direction", "in"}}, read(in));
     m.counter(name, help, {{"direction", "out"}}, read(out));
@@ -69,6 +72,22 @@ void register_link_metrics(Metrics& m, const link::LinkProbe& p) {
             read(p.requests));
   m.counter("interop_gateway_link_requests_timed_out_total", "Requests without an answer.", {},
             read(p.requests_timed_out));
+}
+
+void register_endpoint_metrics(Metrics& m, const link::EndpointProbe& p) {
+  m.gauge("interop_gateway_endpoint_down",
+          "1: WhatsApp does not answer, and links are opened as probes only.", {},
+          signed_value(p.down));
+  m.gauge("interop_gateway_endpoint_openings_waiting", "Users who wait to open a link.", {},
+          signed_value(p.waiting));
+  m.gauge("interop_gateway_endpoint_openings_per_second",
+          "Links that may be opened a second now; 0: probes only.", {}, signed_value(p.rate));
+  m.counter("interop_gateway_endpoint_outages_total", "Times that WhatsApp was found down.", {},
+            read(p.outages));
+  m.counter("interop_gateway_endpoint_probes_total", "Links opened as probes.", {}, read(p.probes));
+  m.counter("interop_gateway_endpoint_openings_failed_total",
+            "Openings that WhatsApp did not answer, or was out of service for.", {},
+            read(p.failed));
 }
 
 void register_user_metrics(Metrics& m, const user::UserProbe& p) {

@@ -12,6 +12,7 @@ namespace gw {
 
 void register_store_metrics(telemetry::Metrics& metrics, const store::StoreProbe& probe);
 void register_link_metrics(telemetry::Metrics& metrics, const link::LinkProbe& probe);
+void register_endpoint_metrics(telemetry::Metrics& metrics, const link::EndpointProbe& probe);
 void register_user_metrics(telemetry::Metrics& metrics, const user::UserProbe& probe);
 void register_api_metrics(telemetry::Metrics& metrics, const api::ApiProbe& probe);
 

@@ -87,6 +87,34 @@ void read_keys(Section& root, Keys& to) {
   }
 }
 
+void read_openings(Section& whatsapp, WhatsApp& to) {
+  {
+    auto reconnect = whatsapp.section("reconnect", Need::kOptional);
+    to.reconnect_first = reconnect.duration("first", to.reconnect_first, Millis(50), kMinute);
+    to.reconnect_most = reconnect.duration("most", to.reconnect_most, kSecond, kHour);
+    to.reconnect_settled = reconnect.duration("settled", to.reconnect_settled, kSecond, kHour);
+    if (to.reconnect_first > to.reconnect_most)
+      reconnect.problem("first", "must not be longer than most");
+  }
+  {
+    auto openings = whatsapp.section("openings", Need::kOptional);
+    auto rate = [&](std::string_view key, std::uint32_t value) {
+      return static_cast<std::uint32_t>(openings.number(key, value, 1, 100'000));
+    };
+    to.openings_first = rate("first", to.openings_first);
+    to.openings_most = rate("most", to.openings_most);
+    if (to.openings_first > to.openings_most)
+      openings.problem("first", "must not be more than most");
+  }
+  auto outage = whatsapp.section("outage", Need::kOptional);
+  to.outage_failures =
+      static_cast<std::uint32_t>(outage.number("failures", to.outage_failures, 2, 1000));
+  to.probe_first = outage.duration("probe_first", to.probe_first, Millis(100), kMinute);
+  to.probe_most = outage.duration("probe_most", to.probe_most, kSecond, 10 * kMinute);
+  if (to.probe_first > to.probe_most)
+    outage.problem("probe_first", "must not be longer than probe_most");
+}
+
 void read_whatsapp(Section& root, WhatsApp& to) {
   auto whatsapp = root.section("whatsapp", Need::kRequired);
   to.host = whatsapp.text("host", std::nullopt, "a host name or an IP address", is_host);
@@ -101,6 +129,7 @@ void read_whatsapp(Section& root, WhatsApp& to) {
       keepalive.duration("deadline", to.keepalive_deadline, Millis(100), kMinute);
   if (to.keepalive_deadline > to.keepalive_interval)
     keepalive.problem("deadline", "must not be longer than the interval");
+  read_openings(whatsapp, to);
 }
 
 void read_limits(Section& root, Limits& to) {

@@ -61,6 +61,13 @@ struct WhatsApp {
   Millis connect_timeout{10'000};  // from the first packet to the end of the login
   Millis keepalive_interval{20'000};
   Millis keepalive_deadline{10'000};  // no answer within this: the link is dead
+  // Pauses before a user's link is opened again; they grow until one was up for `settled`.
+  Millis reconnect_first{500}, reconnect_most{60'000}, reconnect_settled{10'000};
+  // Openings of all users together.
+  std::uint32_t openings_first = 50;  // a second, after a start or an outage; grows
+  std::uint32_t openings_most = 500;  // a second
+  std::uint32_t outage_failures = 5;  // different users' in a row: WhatsApp counts as down
+  Millis probe_first{1'000}, probe_most{30'000};  // then one opening at such distances
 };
 
 struct Limits {

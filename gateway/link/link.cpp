@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <unordered_map>
 
+#include "link/endpoint.h"
 #include "noise/noise.h"
 #include "whatsapp/keys.h"
 
@@ -30,11 +31,13 @@ std::span<std::uint8_t> read_scratch() {
 class TcpLink final : public Link {
  public:
   TcpLink(runtime::Loop& loop, const Options& options, const Clock& clock, LinkProbe& probe,
-          const crypto::KeyPair& noise_key, Bytes login, Listener& listener)
+          const crypto::KeyPair& noise_key, Bytes login, Listener& listener,
+          std::shared_ptr<Turn> turn)
       : options_(options),
         clock_(clock),
         probe_(probe),
         listener_(&listener),
+        turn_(std::move(turn)),
         socket_(loop.io()),
         deadline_(loop),
         keepalive_(loop),
@@ -262,8 +265,7 @@ class TcpLink final : public Link {
   void dispatch(stanza::Node node) {
     if (stanza::is_stream_end(node)) return fail_with({"STREAM_ENDED"});
     if (node.tag == "stream:error") {
-      auto ending = whatsapp::read_stream_error(node);
-      return fail_with({ending.reason, ending.for_good});
+      return ended(whatsapp::read_stream_error(node));
     }
     if (phase_ == Phase::kLogin) return login_answer(node);
     if (node.tag == "iq" && !node.attr_is("type", "get") && !node.attr_is("type", "set"))
@@ -272,11 +274,9 @@ class TcpLink final : public Link {
   }
 
   void login_answer(const stanza::Node& node) {
-    if (node.tag == "failure") {
-      auto ending = whatsapp::read_failure(node);
-      return fail_with({ending.reason, ending.for_good});
-    }
+    if (node.tag == "failure") return ended(whatsapp::read_failure(node));
     if (node.tag != "success") return;  // nothing else is due before it
+    if (auto turn = std::exchange(turn_, nullptr)) turn->reached();
     phase_ = Phase::kUp;
     ++probe_.up;
     ++probe_.up_now;
@@ -284,6 +284,12 @@ class TcpLink final : public Link {
     heard_ = clock_.mono();
     arm_keepalive();
     if (listener_ != nullptr) listener_->link_up();
+  }
+
+  // By WhatsApp, in so many words: it is there, unless it says that it is not.
+  void ended(const whatsapp::Ending& ending) {
+    if (turn_ && !ending.service) turn_->reached();
+    fail_with({ending.reason, ending.for_good, ending.retry_after});
   }
 
   void answer(stanza::Node node) {
@@ -340,19 +346,21 @@ class TcpLink final : public Link {
     }
   }
 
-  void arm_keepalive() {
+  // `passed`: of the interval.
+  void arm_keepalive(Millis passed = Millis{0}) {
     auto base = options_.keepalive_interval.count();
     auto jitter = static_cast<std::int64_t>(crypto::random_u64() % (base / 2 + 1));
-    keepalive_.after(Millis{base + jitter}, [this] { keepalive(); });
+    keepalive_.after(std::max(Millis{base + jitter} - passed, Millis{1}), [this] { keepalive(); });
   }
 
   void keepalive() {
-    if (paused_) return arm_keepalive();
+    auto keep = self();  // the queue may be full
     auto asked = clock_.mono();
     request(whatsapp::keepalive_request(), [](const Result<stanza::Node>&) {});
+    if (phase_ == Phase::kDown) return;
     // Anything that arrives counts as life, not only the answer.
     keepalive_.after(options_.keepalive_deadline, [this, asked] {
-      if (heard_ >= asked || paused_) return arm_keepalive();
+      if (heard_ >= asked || paused_) return arm_keepalive(options_.keepalive_deadline);
       ++probe_.keepalives_lost;
       fail_with({"SILENT"});
     });
@@ -366,10 +374,20 @@ class TcpLink final : public Link {
     if (phase_ == Phase::kUp) --probe_.up_now;
   }
 
+  void count_reason(std::string_view reason) {
+    const auto* found = std::find(kDownReasons.begin(), kDownReasons.end(), reason);
+    if (found != kDownReasons.end()) ++probe_.down[found - kDownReasons.begin()];
+  }
+
   void fail_with(Down why) {
     if (phase_ == Phase::kDown) return;
     auto keep = self();
     leave_counts();
+    count_reason(why.reason);
+    why.login_sent = phase_ == Phase::kLogin || phase_ == Phase::kUp;
+    // Called off by us, it says nothing of the endpoint.
+    auto turn = std::exchange(turn_, nullptr);
+    if (turn && why.reason != "CLOSED") turn->failed();
     phase_ = Phase::kDown;
     deadline_.cancel();
     keepalive_.cancel();
@@ -389,6 +407,7 @@ class TcpLink final : public Link {
   const Clock& clock_;
   LinkProbe& probe_;
   Listener* listener_;
+  std::shared_ptr<Turn> turn_;  // until the login is answered
   tcp::socket socket_;
   runtime::Timer deadline_;  // of the login, then of requests
   runtime::Timer keepalive_;
@@ -407,9 +426,10 @@ class TcpLink final : public Link {
 
 std::shared_ptr<Link> Link::open(runtime::Loop& loop, const Options& options, const Clock& clock,
                                  LinkProbe& probe, const crypto::KeyPair& noise_key,
-                                 Bytes login_payload, Listener& listener) {
+                                 Bytes login_payload, Listener& listener,
+                                 std::shared_ptr<Turn> turn) {
   auto link = std::make_shared<TcpLink>(loop, options, clock, probe, noise_key,
-                                        std::move(login_payload), listener);
+                                        std::move(login_payload), listener, std::move(turn));
   link->start();
   return link;
 }

@@ -12,10 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "link/link.h"
+#include "link/backoff.h"
+#include "link/endpoint.h"
 #include "runtime/loop.h"
 #include "store/store.h"
 #include "user/step.h"
+#include "user/tokens.h"
 #include "user/troubles.h"
 #include "user/users.h"
 
@@ -36,8 +38,7 @@ struct Shared {
   store::Store& store;
   const Clock& clock;
   const Limits& limits;
-  const link::Options& link;
-  link::LinkProbe& link_probe;
+  link::Endpoint& endpoint;
   UserProbe& probe;
   std::map<TenantId, whatsapp::Dialect> dialects;  // the providers that there are
 };
@@ -128,8 +129,12 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void open_link();
   void close_link();
   void tell_when_up();
-  void schedule_reconnect();
+  void ask_turn();
+  void tell_down(std::string_view reason);
+  void reconnect_at(MonoTime at);
+  void reconnect_later(Millis at_least = Millis{0});
   void want_token();
+  bool take_token(std::string token);
   void watch_bounds();
   void end_attachment(DetachReason reason);
   void forget_attachment();
@@ -166,7 +171,8 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   std::shared_ptr<Attachment> attachment_;
   AttachmentId attachment_id_ = 0;
   bool in_grace_ = false, draining_ = false;
-  std::string token_, client_address_;
+  std::string client_address_;
+  Tokens tokens_;
   std::map<std::uint64_t, Users::Done<SubmitResult>> sends_;
   std::map<std::uint64_t, Users::Done<ContactInfo>> queries_;
   std::map<std::uint64_t, Users::Done<bool>> calls_;
@@ -176,8 +182,11 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   std::shared_ptr<link::Link> link_;
   std::uint64_t link_number_ = 0;  // of link_; raised at each opening
   LinkState link_state_ = LinkState::kDown;
+  std::string_view down_reason_;  // as told last; with LinkState::kDown
+  std::shared_ptr<link::Turn> turn_;
+  link::Backoff backoff_;
+  bool token_asked_ = false;  // reconnect_ runs until it is too late for an answer
   bool reading_paused_ = false, events_full_ = false;
-  int reconnects_ = 0;
   std::optional<WallTime> armed_for_;  // deadline_
   runtime::Timer deadline_, retry_, flush_, grace_, reconnect_, watch_;
 };

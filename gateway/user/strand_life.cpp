@@ -142,16 +142,19 @@ void Strand::attach(AttachmentId id, AttachRequest request, Users::Done<void> do
     in_grace_ = false;
     grace_.cancel();
     client_address_ = std::move(request.client_address);
-    token_ = std::move(request.token);
     done({});
     attachment_->attached(std::max(state_->account.acked_event, state_->now.provider_ack),
                           state_->account.next_event - 1);
-    reconnects_ = 0;
+    const auto now = shared_.clock.mono();
+    const auto at = backoff_.renewed(now);
     if (link_) {
       // The client is the same, its backend's stream is another: no new login.
       attachment_->link_state(link_state_, "");
-    } else {
-      open_link();
+      tokens_.take(std::move(request.token), name_.user_id, shared_.clock.wall());
+    } else if (take_token(std::move(request.token))) {
+      // Whoever waits for a turn keeps its place.
+      if (events_full_ || turn_ || at > now) tell_down(down_reason_);
+      reconnect_at(at);
     }
   });
 }
@@ -286,30 +289,37 @@ UserInfo Strand::info() const {
 
 // ---- the link ----
 
+// A turn first, then a token: one that waited for its turn might be old by then.
 void Strand::open_link() {
-  if (link_ || leaving_ || events_full_ || (!attachment_ && !in_grace_)) return;
-  if (token_.empty()) return want_token();
-  auto token = std::exchange(token_, {});
-  if (!whatsapp::token_may_be_of(token, name_.user_id)) {
-    // WhatsApp would open the other user's session for this one's keys.
-    link_state_ = LinkState::kDown;
-    if (attachment_) attachment_->link_state(link_state_, "TOKEN_REFUSED");
-    return schedule_reconnect();
-  }
+  if (link_ || leaving_ || events_full_ || token_asked_ || (!attachment_ && !in_grace_)) return;
+  if (!turn_) return ask_turn();
+  if (!turn_->granted()) return;
+  auto token = tokens_.offer(shared_.clock.wall());
+  if (!token) return want_token();
   auto payload =
       whatsapp::login_payload(shared_.dialects.at(name_.tenant),
-                              {std::move(token), client_address_, state_->profile.read_receipts});
+                              {*std::move(token), client_address_, state_->profile.read_receipts});
   ++link_number_;
   link_state_ = LinkState::kConnecting;
   if (attachment_) attachment_->link_state(link_state_, "");
   reading_paused_ = false;
-  link_ = link::Link::open(context_.loop, shared_.link, shared_.clock, shared_.link_probe,
-                           state_->profile.noise, std::move(payload), *this);
+  link_ = shared_.endpoint.open(std::exchange(turn_, nullptr), context_.loop, state_->profile.noise,
+                                std::move(payload), *this);
+}
+
+void Strand::ask_turn() {
+  const auto user = static_cast<std::uint64_t>(state_->account.user.uid);
+  turn_ = shared_.endpoint.ask(context_.loop, user, [this](link::Wait wait) {
+    if (wait == link::Wait::kGranted) return open_link();
+    tell_down(wait == link::Wait::kEndpointDown ? "ENDPOINT_DOWN" : "RAMPING");
+  });
 }
 
 void Strand::close_link() {
   reconnect_.cancel();
-  token_.clear();
+  turn_.reset();
+  token_asked_ = false;
+  tokens_.clear();
   if (auto link = std::exchange(link_, nullptr)) {
     link->close();
     push(LinkDown{});
@@ -317,18 +327,27 @@ void Strand::close_link() {
   link_state_ = LinkState::kDown;
 }
 
-void Strand::link_up() { push(LinkUp{link_number_}); }
+void Strand::tell_down(std::string_view reason) {
+  link_state_ = LinkState::kDown;
+  down_reason_ = reason;
+  if (attachment_) attachment_->link_state(link_state_, reason);
+}
+
+void Strand::link_up() {
+  tokens_.settled(true);
+  push(LinkUp{link_number_});
+}
 
 // Logged in is not enough: messages go both ways once our keys are there and the queue flows.
 void Strand::tell_when_up() {
   bool ready = state_->now.setup == Setup::kActive && state_->now.link == link_number_;
   if (!link_ || link_state_ != LinkState::kConnecting || !ready) return;
   link_state_ = LinkState::kUp;
+  backoff_.up(shared_.clock.mono());
   if (attachment_) attachment_->link_state(link_state_, "");
 }
 
 void Strand::link_stanza(stanza::Node node) {
-  reconnects_ = 0;  // it works: it logged in, and WhatsApp talks to us
   if (auto input = read_stanza(std::move(node))) push(*std::move(input));
   watch_bounds();
 }
@@ -337,29 +356,52 @@ void Strand::link_down(link::Down why) {
   if (!link_) return;  // closed by ourselves
   link_.reset();
   push(LinkDown{});
-  link_state_ = LinkState::kDown;
+  tokens_.settled(why.login_sent);
   log(Level::kInfo, "user", "link_down",
       {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user))),
        field("why", Error{ErrorKind::kRetryLater, why.reason, {}, {}}),
        field("for_good", why.for_good)});
-  if (attachment_) attachment_->link_state(link_state_, why.reason);
+  tell_down(why.reason);
   if (why.reason == "REPLACED") return end_attachment(DetachReason::kReplaced);
   if (why.for_good) return end_attachment(DetachReason::kLoggedOut);
-  schedule_reconnect();
+  reconnect_later(why.retry_after);
 }
 
-void Strand::schedule_reconnect() {
+void Strand::reconnect_later(Millis at_least) {
+  const link::Backoff::Options pauses{shared_.limits.reconnect_first, shared_.limits.reconnect_most,
+                                      shared_.endpoint.options().settled};
+  turn_.reset();
+  reconnect_at(backoff_.down(pauses, shared_.clock.mono(), at_least, crypto::random_u64()));
+}
+
+void Strand::reconnect_at(MonoTime at) {
+  token_asked_ = false;
   if (!attachment_ && !in_grace_) return;
-  reconnect_.after(
-      backoff(shared_.limits.reconnect_first, shared_.limits.reconnect_most, reconnects_++),
-      [this] { open_link(); });
+  const auto pause = at - shared_.clock.mono();
+  if (pause > Millis{0}) return reconnect_.after(pause, [this] { open_link(); });
+  reconnect_.cancel();
+  open_link();
 }
 
-// A token opens one link. Whoever has the client at hand has to give the next.
+// Whoever has the client at hand has to give the next.
 void Strand::want_token() {
+  if (!attachment_) return turn_.reset();  // the attach that adopts the client brings one
   ++shared_.probe.tokens_wanted;
-  if (attachment_) attachment_->token_wanted();
-  reconnect_.after(shared_.limits.token_timeout, [this] { schedule_reconnect(); });
+  token_asked_ = true;
+  attachment_->token_wanted();
+  reconnect_.after(shared_.limits.token_timeout, [this] {
+    tell_down("TOKEN_MISSING");
+    reconnect_later();
+  });
+}
+
+// False: it opens no link; the provider was told, and another one is asked for later.
+bool Strand::take_token(std::string token) {
+  auto wrong = tokens_.take(std::move(token), name_.user_id, shared_.clock.wall());
+  if (wrong.empty()) return true;
+  tell_down(wrong);
+  reconnect_later();
+  return false;
 }
 
 void Strand::give_token(AttachmentId id, std::string token) {
@@ -368,8 +410,11 @@ void Strand::give_token(AttachmentId id, std::string token) {
       if (ok) give_token(id, std::move(token));
     });
   if (id != attachment_id_ || !attachment_) return;
-  token_ = std::move(token);
-  if (!link_) open_link();
+  if (!token_asked_) {  // late, or unasked: for the next link
+    tokens_.take(std::move(token), name_.user_id, shared_.clock.wall());
+  } else if (take_token(std::move(token))) {
+    reconnect_at(shared_.clock.mono());
+  }
 }
 
 // Law 7: what is queued here is bounded; above that WhatsApp is made to wait.
@@ -388,7 +433,7 @@ void Strand::watch_bounds() {
   if (!events_full_ && pending > shared_.limits.events_pending) {
     events_full_ = true;
     close_link();
-    if (attachment_) attachment_->link_state(LinkState::kDown, "EVENTS_FULL");
+    tell_down("EVENTS_FULL");
   } else if (events_full_ && pending < shared_.limits.events_pending / 2) {
     events_full_ = false;
     open_link();

@@ -1,8 +1,7 @@
 #include "user/troubles.h"
 
-#include <algorithm>
-
 #include "crypto/crypto.h"
+#include "link/backoff.h"
 
 namespace gw::user {
 
@@ -33,9 +32,7 @@ Remedy remedy(ErrorKind kind, Stage stage) {
 }
 
 Millis backoff(Millis first, Millis most, int tries) {
-  auto limit = std::min<std::int64_t>(first.count() << std::clamp(tries, 0, 20), most.count());
-  auto random = crypto::random_u64() % static_cast<std::uint64_t>(limit / 2 + 1);
-  return Millis{limit / 2 + static_cast<std::int64_t>(random)};
+  return link::jittered(first, most, tries, crypto::random_u64());
 }
 
 }  // namespace gw::user

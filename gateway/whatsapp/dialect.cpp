@@ -1,11 +1,27 @@
 #include "whatsapp/dialect.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
 #include "whatsapp/handshake.pb.h"
 
 namespace gw::whatsapp {
+namespace {
+
+// Empty for what is no JWT.
+nlohmann::json claims_of(std::string_view token) {
+  const auto first = token.find('.');
+  const auto second = token.find('.', first + 1);
+  auto claims = nlohmann::json::object();
+  if (first == std::string_view::npos || second == std::string_view::npos) return claims;
+  auto payload = from_base64url(token.substr(first + 1, second - first - 1));
+  if (!payload) return claims;
+  auto parsed = nlohmann::json::parse(payload->begin(), payload->end(), nullptr, false);
+  return parsed.is_object() ? parsed : claims;
+}
+
+}  // namespace
 
 Bytes login_payload(const Dialect& dialect, const Login& login) {
   ::whatsapp::ClientPayload p;
@@ -25,16 +41,19 @@ Bytes login_payload(const Dialect& dialect, const Login& login) {
 }
 
 bool token_may_be_of(std::string_view token, std::string_view user_id) {
-  const auto first = token.find('.');
-  const auto second = token.find('.', first + 1);
-  if (first == std::string_view::npos || second == std::string_view::npos) return true;
-  auto payload = from_base64url(token.substr(first + 1, second - first - 1));
-  if (!payload) return true;
-  const auto claims = nlohmann::json::parse(payload->begin(), payload->end(), nullptr, false);
-  if (!claims.is_object()) return true;
+  const auto claims = claims_of(token);
   const auto subject = claims.find("sub");
   return subject == claims.end() || !subject->is_string() ||
          subject->get_ref<const std::string&>() == user_id;
+}
+
+std::optional<WallTime> token_expires(std::string_view token) {
+  constexpr std::int64_t kLatest = 253'402'300'799;  // the end of the year 9999
+  const auto claims = claims_of(token);
+  const auto expires = claims.find("exp");
+  if (expires == claims.end() || !expires->is_number()) return std::nullopt;
+  const auto seconds = std::clamp(expires->get<double>(), 0.0, static_cast<double>(kLatest));
+  return from_unix_ms(static_cast<std::int64_t>(seconds) * 1000);
 }
 
 stanza::Jid own_address(const Dialect& dialect, std::string_view user_id) {

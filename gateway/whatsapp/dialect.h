@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "message/message.h"
 #include "stanza/codec.h"
 #include "stanza/node.h"
@@ -36,6 +37,9 @@ Bytes login_payload(const Dialect& dialect, const Login& login);
 // only keeps a backend that mixes up two users' tokens from joining one's keys to the other's
 // session. True as well for what is no JWT: WhatsApp will say so.
 bool token_may_be_of(std::string_view token, std::string_view user_id);
+// INVENTED: `exp`, in seconds, is the last moment at which it opens a link. nullopt: it does not
+// say.
+std::optional<WallTime> token_expires(std::string_view token);
 
 // `<integrator>-<user>@interop`, device 0 (one device a user).
 stanza::Jid own_address(const Dialect& dialect, std::string_view user_id);

@@ -43,6 +43,42 @@ std::optional<std::uint32_t> read_number(const Node* holder, std::string_view ta
 
 tl::unexpected<Error> incomplete() { return fail(ErrorKind::kCorrupt, "STANZA_INCOMPLETE"); }
 
+constexpr std::int64_t kLongestBan = 366 * 86'400;  // seconds
+
+// Codes of public clients; one that none of them knows is the last row's.
+struct CodeEnding {
+  std::int64_t code;
+  Ending ending;
+};
+constexpr CodeEnding kLoginEndings[] = {
+    // For a device 401 means logged out. An interop user has no pairing to lose: the token it was
+    // (INVENTED), and a fresh one may do.
+    {401, {"TOKEN_REFUSED"}},
+    {402, {"TEMPORARILY_BANNED"}},
+    {403, {"LOCKED", true}},
+    {405, {"CLIENT_OUTDATED", true}},
+    {406, {"BANNED", true}},
+    {409, {"BAD_USER_AGENT", true}},
+    {415, {"NOT_FOUND", true}},
+    {418, {"CLIENT_UNKNOWN", true}},
+    {500, {"SERVER_UNAVAILABLE", false, true}},
+    {501, {"SERVER_UNAVAILABLE", false, true}},
+    {503, {"SERVER_UNAVAILABLE", false, true}},
+    {0, {"LOGIN_REFUSED"}},  // 400 as well: something in the login, perhaps the token
+};
+constexpr CodeEnding kStreamEndings[] = {
+    {401, {"LOGGED_OUT", true}},
+    {503, {"SERVER_GOING_AWAY", false, true}},
+    {515, {"RESTART_REQUIRED"}},
+    {0, {"STREAM_ERROR", false, true}},
+};
+
+template <std::size_t N>
+Ending find(const CodeEnding (&table)[N], std::int64_t code) {
+  auto row = std::find_if(table, table + N - 1, [&](const auto& r) { return r.code == code; });
+  return row->ending;
+}
+
 Node signed_key_node(const signal::SignedPreKey& key) {
   return key_node("skey", key.id, key.keys.pub)
       .add(Node("signature").octets(ByteView(key.signature)));
@@ -205,49 +241,22 @@ Node active_request() { return iq("set", "passive").add(Node("active")); }
 Node keepalive_request() { return iq("get", "w:p").add(Node("ping")); }
 
 Ending read_failure(const Node& failure) {
-  switch (failure.attr_int("reason").value_or(500)) {
-    // For a device it means logged out. An interop user has no pairing to lose: the token it was
-    // (INVENTED), and a fresh one may do.
-    case 401:
-      return {"TOKEN_REFUSED", false};
-    case 402:
-      return {"TEMPORARILY_BANNED", false};
-    case 403:
-      return {"LOCKED", true};
-    case 405:
-      return {"CLIENT_OUTDATED", true};
-    case 406:
-      return {"BANNED", true};
-    case 409:
-      return {"BAD_USER_AGENT", true};
-    case 415:
-      return {"NOT_FOUND", true};
-    case 418:
-      return {"CLIENT_UNKNOWN", true};
-    case 500:
-    case 501:
-    case 503:
-      return {"SERVER_UNAVAILABLE", false};
-    default:
-      return {"LOGIN_REFUSED", false};
-  }
+  auto ending = find(kLoginEndings, failure.attr_int("reason").value_or(500));
+  auto seconds = failure.attr_int("expire").value_or(0);
+  if (ending.reason == "TEMPORARILY_BANNED" && seconds > 0)
+    ending.retry_after = Millis{std::min<std::int64_t>(seconds, kLongestBan) * 1000};
+  return ending;
 }
 
 Ending read_stream_error(const Node& error) {
+  auto code = error.attr_int("code");
   if (const Node* conflict = error.child("conflict")) {
-    if (conflict->attr_is("type", "replaced")) return {"REPLACED", false};
-    return {"LOGGED_OUT", true};
+    // Of whatever other kind it is, coming back at once would only take the link from its new
+    // owner.
+    bool removed = conflict->attr_is("type", "device_removed") || code == 401;
+    return removed ? Ending{"LOGGED_OUT", true} : Ending{"REPLACED"};
   }
-  switch (error.attr_int("code").value_or(500)) {
-    case 401:
-      return {"LOGGED_OUT", true};
-    case 515:
-      return {"RESTART_REQUIRED", false};
-    case 503:
-      return {"SERVER_GOING_AWAY", false};
-    default:
-      return {"STREAM_ERROR", false};
-  }
+  return find(kStreamEndings, code.value_or(500));
 }
 
 std::optional<Error> iq_error(const Node& answer) {

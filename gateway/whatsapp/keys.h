@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "signal/signal.h"
 #include "stanza/node.h"
@@ -56,10 +57,12 @@ std::optional<std::size_t> low_keys(const stanza::Node& notification);
 stanza::Node active_request();  // deliver what is queued
 stanza::Node keepalive_request();
 
-// Why WhatsApp ended or refused a session.
+// Why WhatsApp ended or refused a session. The table of both is in keys.cpp.
 struct Ending {             // REPLACED: a newer login of the same user exists
   std::string_view reason;  // UPPER_SNAKE
   bool for_good = false;    // no new login without the operator or the provider
+  bool service = false;     // WhatsApp's own trouble; it says nothing of the user
+  Millis retry_after{0};    // WhatsApp's wish; 0: none
 };
 Ending read_failure(const stanza::Node& failure);     // <failure reason=..>
 Ending read_stream_error(const stanza::Node& error);  // <stream:error ..>

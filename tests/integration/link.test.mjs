@@ -7,7 +7,7 @@ import { Rig, eventually } from './lib/rig.mjs';
 
 let rig, provider, bystander, bystanderPhone;
 before(async () => {
-  rig = await Rig.start();
+  rig = await Rig.start({ whatsapp: '  reconnect: {first: 100ms, most: 1s}' });
   provider = rig.provider;
   bystander = await rig.user('bystander');
   bystanderPhone = await rig.phone();
@@ -189,48 +189,138 @@ test('the same stanza twice is one event', async () => {
   await rig.works(user, phone);
 });
 
-test('a login that is refused for a while', async () => {
-  const phone = await rig.phone();
-  const user = await rig.user('later');
-  for (const [code, reason] of [[401, 'TOKEN_REFUSED'], [402, 'TEMPORARILY_BANNED'], [500, 'SERVER_UNAVAILABLE'],
-    [503, 'SERVER_UNAVAILABLE'], [499, 'LOGIN_REFUSED']]) {
+// ---- every way in which WhatsApp ends or refuses a session ----
+
+for (const [code, reason] of [[400, 'LOGIN_REFUSED'], [401, 'TOKEN_REFUSED'], [402, 'TEMPORARILY_BANNED'],
+  [499, 'LOGIN_REFUSED'], [500, 'SERVER_UNAVAILABLE'], [501, 'SERVER_UNAVAILABLE'], [503, 'SERVER_UNAVAILABLE']]) {
+  test(`a login that is refused for a while (${code})`, async () => {
+    const [user, phone] = [await rig.user('later'), await rig.phone()];
     const link = watch(user);
     await fault('refuse_login', user, { code });
     await fault('close', user);
     await link.comesBack(reason);
     assert.deepEqual(link.downs(), ['CONNECTION_LOST', reason]);
-  }
-  await rig.works(user, phone);
-  await othersLive();
-});
+    await rig.works(user, phone);
+    await othersLive();
+  });
+}
 
-test('a login that is refused for good, and a session that WhatsApp ends', async () => {
-  const phone = await rig.phone();
-  const user = await rig.user('ended');
-  for (const [kind, code, reason] of [['refuse_login', 403, 'LOCKED'], ['refuse_login', 405, 'CLIENT_OUTDATED'],
-    ['refuse_login', 406, 'BANNED'], ['stream_error', 401, 'LOGGED_OUT']]) {
+for (const [kind, more, reason] of [['refuse_login', { code: 403 }, 'LOCKED'], ['refuse_login', { code: 405 }, 'CLIENT_OUTDATED'],
+  ['refuse_login', { code: 406 }, 'BANNED'], ['refuse_login', { code: 409 }, 'BAD_USER_AGENT'],
+  ['refuse_login', { code: 415 }, 'NOT_FOUND'], ['refuse_login', { code: 418 }, 'CLIENT_UNKNOWN'],
+  ['stream_error', { code: 401 }, 'LOGGED_OUT'], ['stream_error', { conflict: 'device_removed' }, 'LOGGED_OUT']]) {
+  test(`an end for good (${kind} ${Object.values(more)}): Detached LOGGED_OUT, and a new attach`, async () => {
+    const [user, phone] = [await rig.user('ended'), await rig.phone()];
     const link = watch(user);
-    await fault(kind, user, { code });
+    await fault(kind, user, more);
     if (kind === 'refuse_login') await fault('close', user);
     const detached = await provider.until(() => provider.user(user).detached, reason);
     assert.equal(detached.reason, 'DETACH_REASON_LOGGED_OUT');
     assert.equal(link.downs().at(-1), reason);
     await provider.attachAndWait(user);
-  }
-  await rig.works(user, phone);
-  await othersLive();
-});
+    await rig.works(user, phone);
+    await othersLive();
+  });
+}
 
-test('streams that WhatsApp ends', async () => {
-  const phone = await rig.phone();
-  const user = await rig.user('stream');
-  for (const [code, reason] of [[503, 'SERVER_GOING_AWAY'], [515, 'RESTART_REQUIRED'], [500, 'STREAM_ERROR']]) {
+for (const [kind, more, reason] of [['stream_error', { code: 503 }, 'SERVER_GOING_AWAY'],
+  ['stream_error', { code: 515 }, 'RESTART_REQUIRED'], ['stream_error', { code: 500 }, 'STREAM_ERROR'], ['end', {}, 'STREAM_ENDED']]) {
+  test(`a stream that WhatsApp ends (${kind} ${Object.values(more)})`, async () => {
+    const [user, phone] = [await rig.user('stream'), await rig.phone()];
     const link = watch(user);
     await rig.send(user, phone);
-    await fault('stream_error', user, { code });
+    await fault(kind, user, more);
     await link.comesBack(reason);
-  }
+    assert.deepEqual(link.downs(), [reason]);
+    await rig.works(user, phone);
+    await othersLive();
+  });
+}
+
+test('a conflict of a kind that nobody knows counts as replaced: nobody fights for the link', async () => {
+  const user = await rig.user('conflict');
+  await fault('stream_error', user, { conflict: 'unheard_of', code: 440 });
+  const detached = await provider.until(() => provider.user(user).detached, 'Detached');
+  assert.equal(detached.reason, 'DETACH_REASON_REPLACED');
+});
+
+test('a ban has its time, for a new attach as well', async () => {
+  const kBanMs = 2000;
+  const [user, phone] = [await rig.user('banned'), await rig.phone()];
+  const { logins_refused: before } = await rig.sim.stats();
+  let link = watch(user);
+  await fault('refuse_login', user, { code: 402, expire: kBanMs / 1000 });
+  await fault('close', user);
+  await link.goesDown('TEMPORARILY_BANNED');
+  const began = Date.now();
+  link = watch(user);
+  provider.attach(user);
+  await link.goesDown('TEMPORARILY_BANNED');  // said again to who came
+  await provider.until(() => provider.user(user).link === 'UP', 'link up');
+  assert.ok(Date.now() - began > kBanMs - 100, `${Date.now() - began} ms`);
+  assert.equal((await rig.sim.stats()).logins_refused, before + 1, 'nothing was tried meanwhile');
+  assert.ok(!link.tokenWanted(), 'the token of the attach was still good');
   await rig.works(user, phone);
+});
+
+// ---- tokens ----
+
+test('a token that is refused again and again: each time a fresh one is asked for, at growing pauses', async () => {
+  const [user, phone] = [await rig.user('refusals'), await rig.phone()];
+  const link = watch(user);
+  await fault('refuse_login', user, { code: 401, count: 5 });
+  const from = provider.frames.length;
+  const began = Date.now();
+  await fault('close', user);
+  await provider.until(() => link.downs().length === 6 && provider.user(user).link === 'UP', 'link up');
+  // 100 ms doubled up to 1 s, half of each by chance: these are the least.
+  assert.ok(Date.now() - began > 50 + 100 + 200 + 400 + 500 + 500, `${Date.now() - began} ms`);
+  assert.deepEqual(link.downs(), ['CONNECTION_LOST', ...Array(5).fill('TOKEN_REFUSED')]);
+  assert.equal(provider.frames.slice(from).filter((f) => f.tokenWanted?.userId === user).length, 6);
+  await rig.works(user, phone);
+});
+
+// Answers of a backend that open nothing: WhatsApp does not even see them.
+for (const [reason, make] of [['TOKEN_EXPIRED', (user) => rig.token(user, { lifetime: -1 })],
+  ['TOKEN_REFUSED', () => rig.token(bystander)], ['TOKEN_USED', (user, last) => last]]) {
+  test(`a backend that answers TokenWanted with a bad one: ${reason}`, async () => {
+    const [user, phone] = [rig.name('answers'), await rig.phone()];
+    const backend = await rig.newProvider({ instance: `backend-${reason}` });
+    await backend.call('enlist', { userId: user });
+    let [last, bad] = [null, 0];
+    backend.options.token = (of) => (bad-- > 0 ? make(of, last) : last = rig.token(of));
+    await backend.attachAndWait(user);
+    const { logins, logins_refused: refused } = await rig.sim.stats();
+    const link = rig.watch(user, backend);
+    bad = 2;
+    await fault('close', user);
+    await backend.until(() => link.downs().length === 3 && backend.user(user).link === 'UP', 'link up');
+    assert.deepEqual(link.downs(), ['CONNECTION_LOST', reason, reason]);
+    const now = await rig.sim.stats();
+    assert.deepEqual([now.logins, now.logins_refused], [logins + 1, refused]);
+    await rig.works(user, phone, backend);
+    await othersLive();
+  });
+}
+
+test('a backend that does not answer TokenWanted: TOKEN_MISSING after 10 s, and asked again', async () => {
+  const [user, phone] = [rig.name('unanswered'), await rig.phone()];
+  const backend = await rig.newProvider({ instance: 'backend-slow' });
+  await backend.call('enlist', { userId: user });
+  await backend.attachAndWait(user);
+  const link = rig.watch(user, backend);
+  const from = backend.frames.length;
+  const wanted = () => backend.frames.slice(from).filter((f) => f.tokenWanted?.userId === user).length;
+  backend.options.withholdTokens = true;
+  await fault('close', user);
+  await backend.until(() => wanted() === 1, 'TokenWanted');
+  const began = Date.now();
+  await link.goesDown('TOKEN_MISSING');
+  assert.ok(Date.now() - began > 9_500, `${Date.now() - began} ms`);
+  backend.options.withholdTokens = false;
+  await backend.until(() => backend.user(user).link === 'UP', 'link up');
+  assert.equal(wanted(), 2);
+  await rig.works(user, phone, backend);
   await othersLive();
 });
 

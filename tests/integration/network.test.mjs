@@ -15,7 +15,9 @@ before(async () => {
   const sim = await Simulator.start();
   proxy = await Proxy.listen(sim.tcpPort);
   rig = await Rig.start({ sim, port: proxy.port, whatsapp:
-    `  connect_timeout: ${kConnectMs}ms\n  keepalive:\n    interval: 1s\n    deadline: 1s` });
+    `  connect_timeout: ${kConnectMs}ms
+  reconnect: {first: 100ms, most: 1s}
+  keepalive: {interval: 1s, deadline: 1s}` });
   provider = rig.provider;
 });
 after(async () => {
@@ -113,6 +115,8 @@ test('a server that stops answering one user: SILENT, and the others live on', a
 async function flipped(word, way, frame, at, bit, reasons) {
   const [user, phone] = [await rig.user(word), await rig.phone()];
   await rig.works(user, phone);
+  // The next connection has to be this user's.
+  await provider.until(() => [...provider.users.values()].every((u) => u.link === 'UP'), 'all links up');
   const [link, before] = [rig.watch(user), await logins(user)];
   const flip = { frame, at, bit };
   proxy.flips = { [way]: flip };

@@ -127,7 +127,7 @@ test('a WhatsApp whose certificates another root signed: no login, and pauses th
 });
 
 // A user whose first token is a bad one: the link is refused, a fresh one is asked for and does.
-async function withToken(word, make) {
+async function withToken(word, make, reason = 'TOKEN_REFUSED') {
   const phone = await rig.phone();
   const name = rig.name(word);
   await provider.call('Enlist', { userId: name });
@@ -142,7 +142,7 @@ async function withToken(word, make) {
   await provider.until(() => provider.user(name).link === 'UP', 'link up');
   for (const { linkStatus } of provider.frames.slice(seen))
     if (linkStatus?.userId === name && linkStatus.state === 'LINK_STATE_DOWN') downs.push(linkStatus.reason);
-  assert.deepEqual(downs, ['TOKEN_REFUSED']);
+  assert.deepEqual(downs, [reason]);
   assert.ok(provider.frames.slice(seen).some((f) => f.tokenWanted?.userId === name), 'TokenWanted');
   await rig.works(name, phone);
   return name;
@@ -150,7 +150,8 @@ async function withToken(word, make) {
 
 test('a token that is expired, from the future, or for another audience', async () => {
   const now = Math.floor(Date.now() / 1000);
-  for (const options of [{ lifetime: -120 }, { claims: { iat: now + 3600, exp: now + 7200 } },
+  await withToken('old', (user) => rig.gateway.token(user, { lifetime: -120 }), 'TOKEN_EXPIRED');
+  for (const options of [{ claims: { iat: now + 3600, exp: now + 7200 } },
     { claims: { aud: 'somebody' } }, { claims: { iss: 'https://other.example' } }])
     await withToken('token', (user) => rig.gateway.token(user, options));
 });

@@ -73,6 +73,7 @@ Result<std::uint64_t> Faults::add(const Json& request, const Directory& director
   fault.xmlns = value_or<std::string>(request, "xmlns", "");
   fault.left = value_or<std::int64_t>(request, "count", name->kind == FaultKind::kHold ? -1 : 1);
   fault.code = value_or<int>(request, "code", name->code);
+  fault.expire = value_or<std::int64_t>(request, "expire", 0);
   fault.delay = std::chrono::milliseconds(value_or<std::int64_t>(request, "ms", 100));
   fault.probability = value_or<double>(request, "probability", 1.0);
   if (request.contains("seed")) random_.seed(value_or<std::uint64_t>(request, "seed", 1));

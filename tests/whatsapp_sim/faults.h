@@ -17,7 +17,7 @@
 namespace gw::sim {
 
 enum class FaultKind : std::uint8_t {
-  kRefuseLogin,  // <failure reason=code>
+  kRefuseLogin,  // <failure reason=code [expire]>
   kDrop,         // the stanza is lost (to the client: it stays in the mailbox)
   kDelay,        // by `ms`, order kept
   kDuplicate,    // twice
@@ -45,6 +45,7 @@ struct Fault {
   std::int64_t left = 1;  // how many times yet; < 0: until removed
   std::int64_t hits = 0;
   int code = 0;
+  std::int64_t expire = 0;  // seconds
   std::chrono::milliseconds delay{0};
   double probability = 1.0;
 };

@@ -11,7 +11,7 @@ namespace {
 using Payload = whatsapp::ClientPayload;
 
 tl::unexpected<Refusal> refuse(int reason, std::string_view message) {
-  return tl::unexpected<Refusal>(Refusal{reason, std::string(message)});
+  return tl::unexpected<Refusal>(Refusal{reason, std::string(message), 0});
 }
 
 // INVENTED as a whole: only the field names of interopData are public.
@@ -62,7 +62,7 @@ tl::expected<Login, Refusal> admit(World& world, const crypto::Key32& noise_key,
   if (!world.faults.none()) {
     auto fault =
         world.faults.strike(FaultKind::kRefuseLogin, {&(*device)->account, Way::kBoth, {}, {}});
-    if (fault) return refuse(fault->code, "FAULT");
+    if (fault) return tl::unexpected<Refusal>(Refusal{fault->code, "FAULT", fault->expire});
   }
   return Login{*device, payload.passive()};
 }

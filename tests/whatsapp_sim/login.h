@@ -13,10 +13,12 @@ namespace gw::sim {
 
 struct World;
 
-// <failure reason= message=>. The numbers are those that real clients know; the texts are invented.
+// <failure reason= message= [expire=]>. The numbers are those that real clients know; the texts are
+// invented.
 struct Refusal {
   int reason = 400;
   std::string message;
+  std::int64_t expire = 0;  // seconds; 0: not said
 };
 struct Login {
   Device* device = nullptr;

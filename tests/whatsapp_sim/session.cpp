@@ -2,7 +2,6 @@
 
 #include "stanza/codec.h"
 #include "whatsapp_sim/handlers/handlers.h"
-#include "whatsapp_sim/login.h"
 #include "whatsapp_sim/router.h"
 #include "whatsapp_sim/world.h"
 
@@ -136,7 +135,7 @@ void Session::on_login(ByteView frame) {
   responder_.reset();
   deadline_.cancel();
   auto login = admit(world_, client->static_key, client->login);
-  if (!login) return refuse(login.error().reason, login.error().message);
+  if (!login) return refuse(login.error());
 
   phase_ = Phase::kLive;
   device_ = login->device;
@@ -149,9 +148,14 @@ void Session::on_login(ByteView frame) {
   if (!login->passive) world_.router->activate(*device_);
 }
 
-void Session::refuse(int reason, std::string_view message) {
+void Session::refuse(const Refusal& refusal) {
   ++world_.stats.logins_refused;
-  put(Node("failure").with("reason", reason).with("location", "sim").with("message", message));
+  auto failure = Node("failure")
+                     .with("reason", refusal.reason)
+                     .with("location", "sim")
+                     .with("message", refusal.message);
+  if (refusal.expire > 0) failure.with("expire", refusal.expire);
+  put(failure);
   close_soon();
 }
 

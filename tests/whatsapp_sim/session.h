@@ -9,6 +9,7 @@
 
 #include "noise/noise.h"
 #include "whatsapp_sim/directory.h"
+#include "whatsapp_sim/login.h"
 #include "whatsapp_sim/pipe.h"
 
 namespace gw::sim {
@@ -37,7 +38,7 @@ class Session final : public Endpoint, public std::enable_shared_from_this<Sessi
   void on_login(ByteView frame);
   void on_transport(std::span<std::uint8_t> frame);
   void on_stanza(const stanza::Node& node);
-  void refuse(int reason, std::string_view message);
+  void refuse(const Refusal& refusal);
   void closed();
   void close_soon();  // what is written leaves first, within a few seconds
 

@@ -11,11 +11,13 @@ namespace {
 TEST(GatewayMetrics, NamesTypesAndLabelsAreThoseOfTheGoldenFile) {
   store::StoreProbe store;
   link::LinkProbe link;
+  link::EndpointProbe endpoint;
   user::UserProbe user;
   api::ApiProbe api;
   telemetry::Metrics metrics;
   register_store_metrics(metrics, store);
   register_link_metrics(metrics, link);
+  register_endpoint_metrics(metrics, endpoint);
   register_user_metrics(metrics, user);
   register_api_metrics(metrics, api);
   telemetry::register_process_metrics(metrics);

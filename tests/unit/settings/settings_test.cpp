@@ -118,6 +118,9 @@ whatsapp:
   root_key: 0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20
   connect_timeout: 500ms
   keepalive: {interval: 1m, deadline: 9s}
+  reconnect: {first: 50ms, most: 1h, settled: 1s}
+  openings: {first: 1, most: 100000}
+  outage: {failures: 2, probe_first: 100ms, probe_most: 10m}
 limits:
   submit_window: 2
   max_frame: 1MiB
@@ -147,6 +150,14 @@ loops: 3
   EXPECT_EQ(s->whatsapp.connect_timeout, Millis(500));
   EXPECT_EQ(s->whatsapp.keepalive_interval, Millis(60'000));
   EXPECT_EQ(s->whatsapp.keepalive_deadline, Millis(9'000));
+  EXPECT_EQ(s->whatsapp.reconnect_first, Millis(50));
+  EXPECT_EQ(s->whatsapp.reconnect_most, Millis(3'600'000));
+  EXPECT_EQ(s->whatsapp.reconnect_settled, Millis(1'000));
+  EXPECT_EQ(s->whatsapp.openings_first, 1u);
+  EXPECT_EQ(s->whatsapp.openings_most, 100'000u);
+  EXPECT_EQ(s->whatsapp.outage_failures, 2u);
+  EXPECT_EQ(s->whatsapp.probe_first, Millis(100));
+  EXPECT_EQ(s->whatsapp.probe_most, Millis(600'000));
   EXPECT_EQ(s->limits.submit_window, 2u);
   EXPECT_EQ(s->limits.max_frame, 1u << 20);
   EXPECT_EQ(s->limits.events_per_user, 16u);
@@ -160,6 +171,24 @@ loops: 3
   EXPECT_EQ(s->log.level, telemetry::Level::kDebug);
   EXPECT_EQ(s->log.file, "/etc/gw/gw.log");
   EXPECT_EQ(s->loops, 3u);
+}
+
+TEST(Settings, PausesAndRatesOfOpeningsMustFitTogether) {
+  auto found = problems(kListen + R"(store: {kind: sqlite, path: gw.db}
+keys: {key_encryption_key_file: kek}
+whatsapp:
+  host: wa.test
+  reconnect: {first: 10s, most: 5s}
+  openings: {first: 41, most: 40}
+  outage: {failures: 1, probe_first: 50s, probes: 3}
+)" + kProviders);
+  EXPECT_THAT(
+      found,
+      ElementsAre(at(8, 22, "whatsapp.reconnect.first", "must not be longer than most"),
+                  at(9, 21, "whatsapp.openings.first", "must not be more than most"),
+                  at(10, 22, "whatsapp.outage.failures", "from 2 to 1000, found \"1\""),
+                  at(10, 38, "whatsapp.outage.probe_first", "must not be longer than probe_most"),
+                  at(10, 43, "whatsapp.outage.probes", "is no setting")));
 }
 
 TEST(Settings, TenErrorsAreToldAtOnceEachWithItsLine) {

@@ -146,18 +146,35 @@ TEST(Keys, ABundleThatDoesNotParseIsNone) {
   EXPECT_FALSE(refused->at(0).bundle);
 }
 
-TEST(Endings, WhatEndsASessionForGood) {
-  EXPECT_FALSE(read_failure(Node("failure").with("reason", "401")).for_good);
-  EXPECT_TRUE(read_failure(Node("failure").with("reason", "406")).for_good);
-  EXPECT_FALSE(read_failure(Node("failure").with("reason", "503")).for_good);
-  EXPECT_FALSE(read_failure(Node("failure")).for_good);
-  EXPECT_EQ(read_stream_error(Node("stream:error").with("code", "515")).reason, "RESTART_REQUIRED");
-  EXPECT_EQ(
-      read_stream_error(Node("stream:error").add(Node("conflict").with("type", "replaced"))).reason,
-      "REPLACED");
-  EXPECT_TRUE(
-      read_stream_error(Node("stream:error").add(Node("conflict").with("type", "device_removed")))
-          .for_good);
+// The whole table stands in tests/unit/link/link_test.cpp, where a server says these words.
+TEST(Endings, WhatIsTheUsersAndWhatIsWhatsAppsOwnTrouble) {
+  auto refused = [](std::int64_t code) {
+    return read_failure(Node("failure").with("reason", code));
+  };
+  auto ended = [](std::int64_t code) {
+    return read_stream_error(Node("stream:error").with("code", code));
+  };
+  for (int code : {400, 401, 402, 403, 405, 406, 409, 415, 418, 499})
+    EXPECT_FALSE(refused(code).service) << code;
+  for (int code : {500, 501, 503}) {
+    EXPECT_TRUE(refused(code).service) << code;
+    EXPECT_FALSE(refused(code).for_good) << code;
+  }
+  EXPECT_TRUE(ended(503).service);
+  EXPECT_FALSE(ended(401).service);
+  EXPECT_FALSE(ended(515).service);
+}
+
+TEST(Endings, OnlyABanHasATimeAndItIsWithinReason) {
+  auto refused = [](std::int64_t code, std::string_view expire) {
+    return read_failure(Node("failure").with("reason", code).with("expire", expire)).retry_after;
+  };
+  EXPECT_EQ(refused(402, "3600"), Millis{3'600'000});
+  EXPECT_EQ(refused(402, "0"), Millis{0});
+  EXPECT_EQ(refused(402, "-5"), Millis{0});
+  EXPECT_EQ(refused(402, "soon"), Millis{0});
+  EXPECT_EQ(refused(402, "9223372036854775807"), Millis{366ll * 86'400'000});
+  EXPECT_EQ(refused(503, "3600"), Millis{0});
 }
 
 TEST(IqErrors, SayWhetherAnotherTryHelps) {

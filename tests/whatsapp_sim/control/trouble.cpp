@@ -22,12 +22,16 @@ std::vector<Session*> links_of(const World& world, const Account* target) {
   return links;
 }
 
+Node conflict(std::string_view type) {
+  return Node("stream:error").add(Node("conflict").with("type", type));
+}
+
 }  // namespace
 
-// Faults that happen now (close, replace, stream_error) and those that wait for their moment.
+// Faults that happen now (close, end, replace, stream_error) and those that wait for their moment.
 void Control::add_fault(const HttpRequest& request, const HttpAnswer& answer) {
   auto kind = text_in(request.body, "kind");
-  if (kind != "close" && kind != "replace" && kind != "stream_error") {
+  if (kind != "close" && kind != "end" && kind != "replace" && kind != "stream_error") {
     auto added = world_.faults.add(request.body, world_.directory);
     if (!added) return refuse(answer, 400, added.error().message);
     return answer(201, {{"id", *added}});
@@ -39,8 +43,12 @@ void Control::add_fault(const HttpRequest& request, const HttpAnswer& answer) {
   for (auto* link : links) {
     if (kind == "close") {
       link->cut();
+    } else if (kind == "end") {
+      link->finish(Node("xmlstreamend"));
     } else if (kind == "replace") {
-      link->finish(Node("stream:error").add(Node("conflict").with("type", "replaced")));
+      link->finish(conflict("replaced"));
+    } else if (auto type = text_in(request.body, "conflict"); !type.empty()) {
+      link->finish(conflict(type).with("code", number_in(request.body, "code", 401)));
     } else {
       link->finish(Node("stream:error").with("code", number_in(request.body, "code", 503)));
     }

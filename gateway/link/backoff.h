@@ -1,0 +1,38 @@
+#pragma once
+
+// How long to wait before something is tried again. Pure: time and chance come as arguments.
+
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace gw::link {
+
+// Doubles from `first` to `most` with each try (from 0); the upper half of it by chance.
+Millis jittered(Millis first, Millis most, int tries, std::uint64_t random);
+
+// When one user's link is opened anew. The pauses grow until a link has really worked, that is, was
+// up for `settled`: one that logs in and falls at once changes nothing.
+class Backoff {
+ public:
+  struct Options {
+    Millis first{500}, most{60'000};
+    Millis settled{10'000};
+  };
+
+  void up(MonoTime now) { up_since_ = now; }
+  // A link, or the try to open one, came to its end. `at_least`: what WhatsApp asked for; it holds
+  // for a new client of the user as well. -> when to try again
+  MonoTime down(const Options& options, MonoTime now, Millis at_least, std::uint64_t random);
+  // Somebody new came, with a token of its own: it need not wait for what went wrong before.
+  // -> when to try
+  MonoTime renewed(MonoTime now);
+  int tries() const { return tries_; }
+
+ private:
+  int tries_ = 0;  // in vain, in a row
+  MonoTime up_since_{};
+  MonoTime not_before_{};
+};
+
+}  // namespace gw::link
