@@ -51,6 +51,10 @@ bool Faults::wait_hanging(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, most, [this] { return hanging_ > 0; });
 }
+bool Faults::wait_struck(std::chrono::milliseconds most) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, most, [this] { return script_.empty(); });
+}
 bool Faults::wait_applies(int at_least, std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, most, [&] { return applies_ >= at_least; });
@@ -73,6 +77,7 @@ Fault Faults::draw() {
   if (!script_.empty()) {
     Fault fault = script_.front();
     script_.pop_front();
+    changed_.notify_all();
     return fault;
   }
   if (!random_) return Fault::kNone;

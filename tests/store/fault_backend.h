@@ -56,6 +56,8 @@ class Faults {
   void release();
   // Waits until a call hangs; false when none does in time.
   bool wait_hanging(std::chrono::milliseconds most = std::chrono::seconds(20));
+  // Waits until nothing is scripted any more.
+  bool wait_struck(std::chrono::milliseconds most = std::chrono::seconds(20));
   bool wait_applies(int at_least, std::chrono::milliseconds most = std::chrono::seconds(20));
 
   int applies() const;  // calls of Backend::apply so far, and of reopen
