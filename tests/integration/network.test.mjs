@@ -95,6 +95,19 @@ test('silence on the wire: SILENT', async () => {
   assert.ok(await rig.gateway.metric('interop_gateway_link_silent_total') > before);
 });
 
+// Behind it the link waits for octets that nobody sends; what does come, answers to its keepalives too,
+// is no sign of life.
+test('a frame that claims to be much longer than it is: SILENT', async () => {
+  const [user, phone] = [await rig.user('endless'), await rig.phone()];
+  const downs = await whileAway(user, phone, async (link) => {
+    const flip = gate.arm({ way: 'down', unit: 'frame', connection: gate.count, kind: 'corrupt', where: 'length', part: 0, bit: 0 });
+    await link.goesDown('SILENT');
+    assert.ok(flip.struck);
+    return () => {};
+  });
+  assert.equal(downs[0], 'SILENT');
+});
+
 test('a server that stops answering one user: SILENT, and the others live on', async () => {
   const [user, other] = [await rig.user('unanswered'), await rig.user('bystander')];
   const [phone, otherPhone] = [await rig.phone(), await rig.phone()];
