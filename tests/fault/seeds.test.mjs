@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { after, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Simulator, buildFolder } from '../conformance/lib/sim.mjs';
 import { PostgresProtocol } from '../integration/lib/framing.mjs';
 import { Gate } from '../integration/lib/gate.mjs';
@@ -21,6 +21,10 @@ const kUnsent = 4;       // messages of a conversation that are under way
 const kPlanMs = 60000;   // until every strike of a plan has struck
 const kSettleMs = 30000;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const postgres = new Postgres();
+before(() => postgres.start());
+after(() => postgres.remove());
 
 // Simulator, gates, database and gateway for all seeds of a store.
 class Stage {
@@ -43,10 +47,9 @@ class Stage {
   }
 
   async postgres() {
-    this.server = await new Postgres().start();
-    this.database = await Gate.listen(`${this.server.dir}/.s.PGSQL.5432`, PostgresProtocol);
+    this.database = await Gate.listen(`${postgres.dir}/.s.PGSQL.5432`, PostgresProtocol);
     const uri = (name) => {
-      this.server.uri(name);
+      postgres.uri(name);
       return `host=127.0.0.1 port=${this.database.port} user=gateway dbname=${name} sslmode=disable gssencmode=disable`;
     };
     return { postgres: { uri } };
@@ -60,7 +63,6 @@ class Stage {
       await this.whatsapp?.stop();
       await this.database?.stop();
       await this.sim?.stop();
-      await this.server?.remove();
     }
   }
 
@@ -101,8 +103,7 @@ class Stage {
   }
 }
 
-async function run(stage, plan) {
-  const load = stage.load();
+async function run(stage, plan, load) {
   const striking = stage.strike(plan);
   striking.catch(() => {});
   await load.join(stage);
@@ -144,13 +145,15 @@ function seeds(store) {
   for (let seed = first; seed < first + count; seed++) {
     test(`seed ${seed} on ${store}`, async (t) => {
       const plan = new Plan(seed, store);
+      let load;
       try {
         on ??= await new Stage(store).start();
-        const { outbound, inbound } = await run(on, plan);
+        load = on.load();
+        const { outbound, inbound } = await run(on, plan, load);
         await checkGateway(on);
         t.diagnostic(`${outbound} messages out, ${inbound} in`);
       } catch (error) {
-        t.diagnostic(`the plan of ${replay(seed)}:\n${plan.text()}`);
+        t.diagnostic(`the plan of ${replay(seed)}:\n${plan.text()}\n${load?.provider ? load.text() : ''}`);
         const spoilt = on;
         on = undefined;
         await spoilt?.stop().catch((e) => t.diagnostic(`and ended so: ${e.message}`));

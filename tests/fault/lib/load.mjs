@@ -186,6 +186,18 @@ export class Load {
       .filter((t) => t?.startsWith(`${lane.phone}>${lane.user}#`));
   }
 
+  // Where each conversation stands, a line each: for a report.
+  text() {
+    const told = this.statesTold();
+    return this.lanes.map((l) => {
+      const user = this.provider.user(l.user);
+      const states = l.accepted.map((n) => told.get(`${l.user}/${l.phone}/${n}`)?.at(-1) ?? 'accepted');
+      const counts = [...new Set(states)].map((s) => `${states.filter((x) => x === s).length} ${s}`);
+      return `  ${l.user} to ${l.phone}: link ${user.link}${user.attached ? '' : ', not attached'}, ${l.open.size} without an answer, `
+        + `${counts.join(', ') || 'none accepted'}, ${this.inboundOf(l).length}/${l.inbound} inbound`;
+    }).concat(`  refused: ${JSON.stringify(Object.fromEntries(this.refusals))}`).join('\n');
+  }
+
   // The laws, from the far side and from the near side.
   async check() {
     let outbound = 0, inbound = 0;

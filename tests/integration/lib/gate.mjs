@@ -77,7 +77,8 @@ class Connection {
 
   async #slice(way, octets) {
     for (let at = 0; at < octets.length && !way.to.destroyed; at += way.size) {
-      await new Promise((resolve) => way.to.write(octets.subarray(at, at + way.size), resolve));
+      way.to.write(octets.subarray(at, at + way.size));
+      await new Promise(setImmediate);
     }
   }
 
@@ -93,7 +94,8 @@ class Connection {
   #strike(strike, name, way, unit) {
     const { octets } = unit;
     const part = octets.subarray(0, strike.octets ?? Math.floor(octets.length * (strike.part ?? 0)));
-    const passed = (then) => (part.length && !way.dropped ? void way.to.write(part, then) : then());
+    // Nothing follows before it is done.
+    const passed = (then) => (part.length ? new Promise((resolve) => way.to.write(part, resolve)).then(then) : then());
     switch (strike.kind) {
       case 'drop':
         way.dropped = true;
@@ -130,11 +132,11 @@ class Connection {
   cut() { for (const socket of Object.values(this.sockets)) socket.destroy(); }
 }
 
-// A socket in the file system knows no RST.
+// RST alone: resetAndDestroy sends a FIN before it. A socket in the file system knows none, and libuv
+// refuses it to one whose FIN is on its way.
 function broken(socket) {
-  if (socket.destroyed) return;
-  if (socket.remoteAddress) socket.resetAndDestroy();
-  else socket.destroy();
+  if (socket.remoteAddress && !socket.writableEnded) socket.resetAndClosing = true;
+  socket.destroy();
 }
 
 function flip({ octets, head, name }, { where, part, bit }) {
@@ -207,7 +209,7 @@ export class Gate {
   #take(client) {
     this.count++;
     const refused = this.strikes({ number: this.count }, 'up', { name: 'connect', index: -2 });
-    if (refused) return client.resetAndDestroy();
+    if (refused) return broken(client);
     const at = typeof this.to === 'string' ? { path: this.to } : { port: this.to, host: '127.0.0.1' };
     this.connections.add(new Connection(this, client, net.connect({ ...at, allowHalfOpen: true })));
   }
