@@ -45,6 +45,7 @@ void Faults::heal() {
 void Faults::release() {
   std::lock_guard lock(mutex_);
   released_ = true;
+  ++releases_;
   changed_.notify_all();
 }
 bool Faults::wait_hanging(std::chrono::milliseconds most) {
@@ -113,7 +114,8 @@ void Faults::hang() {
   std::unique_lock lock(mutex_);
   ++hanging_;
   changed_.notify_all();
-  changed_.wait(lock, [this] { return released_; });
+  // Whoever scripts the next fault right behind the release is not to hold back what hangs.
+  changed_.wait(lock, [this, before = releases_] { return released_ || releases_ != before; });
   --hanging_;
 }
 

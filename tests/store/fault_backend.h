@@ -78,6 +78,7 @@ class Faults {
   int failing_reopens_ = 0, applies_ = 0, reopens_ = 0, hanging_ = 0;
   std::size_t largest_ = 0;
   bool released_ = false;
+  std::uint64_t releases_ = 0;
   std::set<std::uint64_t> poisoned_changes_;
   std::set<UserRef> poisoned_users_;
   FaultRates rates_;
