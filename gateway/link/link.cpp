@@ -224,7 +224,6 @@ class TcpLink final : public Link {
     if (error == asio::error::would_block) return wait_readable();
     if (error) return fail_with({"CONNECTION_LOST"});
     probe_.bytes_in += n;
-    heard_ = clock_.mono();
     if (!reader_.feed(ByteView(scratch.data(), n))) return bad("BAD_FRAME");
     auto keep = self();  // a callback may let go of us
     take_frames();
@@ -257,6 +256,7 @@ class TcpLink final : public Link {
   void transport_frame(std::span<std::uint8_t> frame) {
     auto plain = transport_->open(frame);
     if (!plain) return bad("BAD_FRAME");
+    heard_ = clock_.mono();
     auto node = stanza::decode(*plain, options_.stanza);
     if (!node) return undecodable();
     dispatch(std::move(*node));
@@ -281,7 +281,6 @@ class TcpLink final : public Link {
     ++probe_.up;
     ++probe_.up_now;
     deadline_.cancel();
-    heard_ = clock_.mono();
     arm_keepalive();
     if (listener_ != nullptr) listener_->link_up();
   }
@@ -358,7 +357,8 @@ class TcpLink final : public Link {
     auto asked = clock_.mono();
     request(whatsapp::keepalive_request(), [](const Result<stanza::Node>&) {});
     if (phase_ == Phase::kDown) return;
-    // Anything that arrives counts as life, not only the answer.
+    // Any frame that authenticates counts as life, not only the answer. Octets do not: behind a
+    // damaged length they would gather for hours, as a frame that never ends.
     keepalive_.after(options_.keepalive_deadline, [this, asked] {
       if (heard_ >= asked || paused_) return arm_keepalive(options_.keepalive_deadline);
       ++probe_.keepalives_lost;

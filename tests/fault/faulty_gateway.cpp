@@ -4,7 +4,9 @@
 //
 // What a test changes while it runs it says on standard input, one command a line, each answered by
 // one line of JSON: hang (the next write does), hanging (waits until one does), release, full,
-// room.
+// room; fail, unknown-before, unknown-after (so will the next write, or the next N), pass N (N
+// writes before that go through), struck (waits until all of that took place), no-reopen N (so many
+// reopens fail).
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -24,13 +26,28 @@ using gw::store::test::BrokenDisk;
 using gw::store::test::Fault;
 using gw::store::test::Faults;
 
-bool obey(std::string_view command, Faults& faults, BrokenDisk& disk) {
+bool obey(std::string_view line, Faults& faults, BrokenDisk& disk) {
+  const auto space = line.find(' ');
+  const auto command = line.substr(0, space);
+  const int times = space == line.npos ? 1 : std::atoi(std::string(line.substr(space + 1)).c_str());
   if (command == "hang")
     faults.next(Fault::kHang);
   else if (command == "hanging")
     return faults.wait_hanging();
   else if (command == "release")
     faults.release();
+  else if (command == "fail")
+    faults.next(Fault::kFail, times);
+  else if (command == "unknown-before")
+    faults.next(Fault::kUnknownBefore, times);
+  else if (command == "unknown-after")
+    faults.next(Fault::kUnknownAfter, times);
+  else if (command == "pass")
+    faults.next(Fault::kNone, times);
+  else if (command == "no-reopen")
+    faults.fail_reopen(times);
+  else if (command == "struck")
+    return faults.wait_struck();
   else if (command == "full")
     disk.room = 0;
   else if (command == "room")

@@ -3,17 +3,17 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Simulator } from '../conformance/lib/sim.mjs';
-import { Proxy } from './lib/proxy.mjs';
+import { Gate } from './lib/gate.mjs';
 import { Rig, eventually } from './lib/rig.mjs';
 
 const kUsers = 6;
 const kFailures = 3;
 const kRate = { first: 10, most: 20 };
-let rig, provider, proxy, users, phone;
+let rig, provider, gate, users, phone;
 before(async () => {
   const sim = await Simulator.start();
-  proxy = await Proxy.listen(sim.tcpPort);
-  rig = await Rig.start({ sim, port: proxy.port, whatsapp: `
+  gate = await Gate.listen(sim.tcpPort);
+  rig = await Rig.start({ sim, port: gate.port, whatsapp: `
   connect_timeout: 1s
   reconnect: {first: 50ms, most: 1s}
   openings: {first: ${kRate.first}, most: ${kRate.most}}
@@ -25,7 +25,7 @@ before(async () => {
 });
 after(async () => {
   await rig?.stop();
-  await proxy?.stop();
+  await gate?.stop();
 });
 
 const metric = (name) => rig.gateway.metric(`interop_gateway_${name}`);
@@ -43,8 +43,8 @@ async function allUpAgain() {
 }
 
 for (const [what, begin, end] of [
-  ['nobody is there', () => proxy.refuse(), () => proxy.allow()],
-  ['it takes connections and says nothing', () => { proxy.silent = true; proxy.cut(); }, () => { proxy.silent = false; proxy.cut(); }],
+  ['nobody is there', () => gate.refuse(), () => gate.allow()],
+  ['it takes connections and says nothing', () => { gate.silent = true; gate.cut(); }, () => { gate.silent = false; gate.cut(); }],
   ['it says that it is out of service', () => rig.sim.addFault({ kind: 'refuse_login', target: 'all', code: 503, count: -1 })
     .then(() => rig.sim.addFault({ kind: 'close', target: 'all' })), () => rig.sim.clearFaults()],
 ]) {
@@ -69,7 +69,7 @@ for (const [what, begin, end] of [
 }
 
 test('a token keeps through an outage, and one that got old is asked for anew', async () => {
-  await proxy.refuse();
+  await gate.refuse();
   await provider.until(() => users.filter(down).length >= kUsers / 2, 'ENDPOINT_DOWN');
   const [fresh, old] = [rig.name('fresh'), rig.name('old')];
   for (const user of [fresh, old]) await provider.call('enlist', { userId: user });
@@ -83,7 +83,7 @@ test('a token keeps through an outage, and one that got old is asked for anew', 
   await provider.until(() => down(fresh) && down(old), 'ENDPOINT_DOWN for who comes now');
   provider.options.token = rig.token;
   await eventually(() => Date.now() > began + lifetime * 1000, 'an old token');
-  await proxy.allow();
+  await gate.allow();
   users.push(fresh, old);
   await allUpAgain();
   assert.ok(wanted(from).includes(old));

@@ -45,11 +45,16 @@ void Faults::heal() {
 void Faults::release() {
   std::lock_guard lock(mutex_);
   released_ = true;
+  ++releases_;
   changed_.notify_all();
 }
 bool Faults::wait_hanging(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, most, [this] { return hanging_ > 0; });
+}
+bool Faults::wait_struck(std::chrono::milliseconds most) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, most, [this] { return script_.empty(); });
 }
 bool Faults::wait_applies(int at_least, std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
@@ -73,6 +78,7 @@ Fault Faults::draw() {
   if (!script_.empty()) {
     Fault fault = script_.front();
     script_.pop_front();
+    changed_.notify_all();
     return fault;
   }
   if (!random_) return Fault::kNone;
@@ -108,7 +114,8 @@ void Faults::hang() {
   std::unique_lock lock(mutex_);
   ++hanging_;
   changed_.notify_all();
-  changed_.wait(lock, [this] { return released_; });
+  // Whoever scripts the next fault right behind the release is not to hold back what hangs.
+  changed_.wait(lock, [this, before = releases_] { return released_ || releases_ != before; });
   --hanging_;
 }
 

@@ -56,6 +56,8 @@ class Faults {
   void release();
   // Waits until a call hangs; false when none does in time.
   bool wait_hanging(std::chrono::milliseconds most = std::chrono::seconds(20));
+  // Waits until nothing is scripted any more.
+  bool wait_struck(std::chrono::milliseconds most = std::chrono::seconds(20));
   bool wait_applies(int at_least, std::chrono::milliseconds most = std::chrono::seconds(20));
 
   int applies() const;  // calls of Backend::apply so far, and of reopen
@@ -76,6 +78,7 @@ class Faults {
   int failing_reopens_ = 0, applies_ = 0, reopens_ = 0, hanging_ = 0;
   std::size_t largest_ = 0;
   bool released_ = false;
+  std::uint64_t releases_ = 0;
   std::set<std::uint64_t> poisoned_changes_;
   std::set<UserRef> poisoned_users_;
   FaultRates rates_;

@@ -8,40 +8,54 @@ import { Simulator } from '../../conformance/lib/sim.mjs';
 
 const kFinal = new Set(['SENT', 'DELIVERED', 'READ', 'REJECTED', 'EXPIRED', 'UNCONFIRMED']);
 const kPassing = new Set(['THROTTLED', 'STORE_UNAVAILABLE', 'OUTCOME_UNKNOWN', 'OWNERSHIP_LOST', 'NO_CLIENT', 'DRAINING']);
+const kRank = { SENT: 1, DELIVERED: 2, READ: 3 };
 const kWindow = 8;  // submits without a result, a conversation
 
+// What a load runs on: {sim, gateway, provider}, and through `port`, whatever stands before the simulator.
+export async function stage(gatewayOptions, sim) {
+  sim ??= await Simulator.start();
+  const gateway = await new Gateway({ sim, ...gatewayOptions }).start();
+  await sim.addProvider({ integrator: kIntegrator, issuer: kIssuer, jwks: gateway.jwks });
+  const provider = new Provider({ target: gateway.target, files: gateway.files(), reconnect: true,
+    token: (user) => gateway.token(user) });
+  await provider.connect();
+  return { sim, gateway, provider };
+}
+
 export class Load {
-  constructor({ users = 3, phones = 3, gatewayOptions = {} } = {}) {
-    this.gatewayOptions = gatewayOptions;
-    this.users = Array.from({ length: users }, (_, i) => `user${i}`);
-    this.phones = Array.from({ length: phones }, (_, i) => `49170000000${i}`);
+  // Names of users and numbers of phones; `unsent`: messages of a conversation that WhatsApp has not
+  // acknowledged, at most.
+  constructor({ users = ['user0', 'user1', 'user2'], phones = ['491700000000', '491700000001', '491700000002'],
+    unsent = Infinity, gatewayOptions = {} } = {}) {
+    Object.assign(this, { gatewayOptions, users, phones, unsent });
     this.lanes = [];
-    for (const user of this.users)
-      for (const phone of this.phones) this.lanes.push({ user, phone, next: 0, open: new Map(), accepted: [], inbound: 0 });
+    for (const user of users)
+      for (const phone of phones) this.lanes.push({ user, phone, next: 0, open: new Map(), accepted: [], sent: 0, inbound: 0 });
     this.running = false;
     this.refusals = new Map();  // reason -> how often
     this.moments = 0;  // results and events so far: what a kill is timed by
   }
 
   async start() {
-    this.sim = await Simulator.start();
-    this.gateway = await new Gateway({ sim: this.sim, ...this.gatewayOptions }).start();
-    await this.sim.addProvider({ integrator: kIntegrator, issuer: kIssuer, jwks: this.gateway.jwks });
+    await this.join(await stage(this.gatewayOptions));
+    await this.attach();
+  }
+
+  // On a stage that others may have used before; its users are enlisted, and not attached yet.
+  async join(stage) {
+    Object.assign(this, stage);
     for (const number of this.phones) await this.sim.addPhone({ number, opted_in: true, auto_delivered: true });
-    this.provider = new Provider({ target: this.gateway.target, files: this.gateway.files(), reconnect: true,
-      token: (user) => this.gateway.token(user) });
     this.provider.onResult = (r) => this.result(r);
-    this.provider.onEvent = () => this.moment();
+    this.provider.onEvent = (u, e) => this.event(e);
     // What a backend does: a refusal for the time being is tried again, a lost user attached anew.
     this.provider.onDetached = (u, detached) => {
+      if (!this.users.includes(u.name)) return undefined;
       const passing = detached.reason === 'DETACH_REASON_OWNERSHIP_LOST' || detached.error?.retryAfter;
       if (!passing) return this.provider.violations.push(`${u.name}: detached, ${detached.reason} ${detached.error?.reason}`);
       u.again = true;
-      this.provider.attach(u.name);
+      return this.provider.attach(u.name);
     };
-    await this.provider.connect();
     for (const user of this.users) await this.enlist(user);
-    await this.attach();
   }
 
   // UNAVAILABLE asks for another try; enlisting twice changes nothing.
@@ -57,15 +71,23 @@ export class Load {
     await this.provider.until(() => this.users.every((u) => this.provider.user(u).link === 'UP'), 'all links up', 30000);
   }
 
-  moment() { this.moments++; }
-
-  lane(r) {
-    const [user, phone] = r.requestId.split('/');
+  lane({ requestId }) {
+    const [user, phone] = requestId.split('/');
     return this.lanes.find((l) => l.user === user && l.phone === phone);
   }
 
+  event({ messageStatus: status }) {
+    this.moments++;
+    if (!status || this.unsent === Infinity) return;
+    const lane = this.lane(status);
+    const n = Number(status.requestId.split('/')[2]);
+    if (n < lane.sent) return;
+    lane.sent = n + 1;
+    this.fill();
+  }
+
   result(r) {
-    this.moment();
+    this.moments++;
     const lane = this.lane(r);
     const n = Number(r.requestId.split('/')[2]);
     if (r.accepted) {
@@ -86,7 +108,7 @@ export class Load {
       if (this.provider.user(lane.user).again) this.again(lane.user);
       if (lane.again) { lane.again = false; this.resubmit(lane); }
       const messages = [];
-      while (this.running && lane.open.size < kWindow) {
+      while (this.running && lane.open.size < kWindow && lane.next - lane.sent < this.unsent) {
         const n = lane.next++;
         lane.open.set(n, true);
         messages.push(this.message(lane, n));
@@ -131,12 +153,8 @@ export class Load {
     this.running = false;
     await this.provider.until(() => this.lanes.every((l) => l.open.size === 0), 'every submit answered', deadlineMs);
     const unsettled = () => {
-      const states = new Map();
-      for (const u of this.users)
-        for (const e of this.provider.user(u).events)
-          if (e.messageStatus) states.set(e.messageStatus.requestId, e.messageStatus.state.replace('MESSAGE_STATE_', ''));
-      this.finalStates = states;
-      return this.lanes.flatMap((l) => l.accepted.map((n) => `${l.user}/${l.phone}/${n}`)).filter((id) => !kFinal.has(states.get(id)));
+      const states = this.statesTold();
+      return this.lanes.flatMap((l) => l.accepted.map((n) => `${l.user}/${l.phone}/${n}`)).filter((id) => !kFinal.has(states.get(id)?.at(-1)));
     };
     await this.provider.until(() => unsettled().length === 0, 'every message settled', deadlineMs)
       .catch((error) => { throw new Error(`${error.message}: ${unsettled().slice(0, 5)}`); });
@@ -144,9 +162,40 @@ export class Load {
       .catch((error) => { throw new Error(`${error.message}: ${this.lanes.map((l) => `${this.inboundOf(l).length}/${l.inbound}`)}`); });
   }
 
+  // Phones answer each message with a receipt, which WhatsApp keeps for us until it is received.
+  async delivered(deadlineMs) {
+    const missing = () => [...this.statesTold()].filter(([, states]) => !states.includes('DELIVERED')).map(([id]) => id);
+    await this.provider.until(() => missing().length === 0, 'every message delivered', deadlineMs)
+      .catch((error) => { throw new Error(`${error.message}: ${missing().slice(0, 5)}`); });
+  }
+
+  // Request id -> the states that were told of it, in order.
+  statesTold() {
+    const states = new Map();
+    for (const user of this.users)
+      for (const { messageStatus: status } of this.provider.user(user).events) {
+        if (!status) continue;
+        if (!states.has(status.requestId)) states.set(status.requestId, []);
+        states.get(status.requestId).push(status.state.replace('MESSAGE_STATE_', ''));
+      }
+    return states;
+  }
+
   inboundOf(lane) {
     return this.provider.user(lane.user).events.map((e) => e.messageReceived?.content?.text?.body)
       .filter((t) => t?.startsWith(`${lane.phone}>${lane.user}#`));
+  }
+
+  // Where each conversation stands, a line each: for a report.
+  text() {
+    const told = this.statesTold();
+    return this.lanes.map((l) => {
+      const user = this.provider.user(l.user);
+      const states = l.accepted.map((n) => told.get(`${l.user}/${l.phone}/${n}`)?.at(-1) ?? 'accepted');
+      const counts = [...new Set(states)].map((s) => `${states.filter((x) => x === s).length} ${s}`);
+      return `  ${l.user} to ${l.phone}: link ${user.link}${user.attached ? '' : ', not attached'}, ${l.open.size} without an answer, `
+        + `${counts.join(', ') || 'none accepted'}, ${this.inboundOf(l).length}/${l.inbound} inbound`;
+    }).concat(`  refused: ${JSON.stringify(Object.fromEntries(this.refusals))}`).join('\n');
   }
 
   // The laws, from the far side and from the near side.
@@ -163,8 +212,9 @@ export class Load {
       outbound += expected.length;
       inbound += lane.inbound;
     }
-    for (const [id, state] of this.finalStates)
-      assert.ok(['SENT', 'DELIVERED', 'READ'].includes(state), `${id} ended as ${state}`);
+    for (const [id, states] of this.statesTold())
+      for (let i = 0; i < states.length; i++)
+        assert.ok(kRank[states[i]] > (kRank[states[i - 1]] ?? 0), `${id} became ${states}`);
     assert.deepEqual(await this.sim.violations(), [], 'what the far side saw');
     assert.deepEqual(this.provider.violations, [], 'what the provider saw');
     return { outbound, inbound };
