@@ -77,7 +77,11 @@ int main(int argc, char** argv) {
       ->required();
   app.add_flag("--check", check_only, "only check the settings, and say all that is wrong");
   app.set_version_flag("--version", GW_VERSION);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;  // --help and --version are no errors
+  }
 
   auto settings = gw::settings::load(config);
   if (!settings) return print_problems(settings.error());

@@ -102,7 +102,11 @@ int main(int argc, char** argv) {
                  "a number, may be repeated: a simulated phone that accepts every integrator");
   app.add_flag("--no-dedupe", options.no_dedupe,
                "deliver a message again when the sender repeats it");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;  // --help and --version are no errors
+  }
 
   gw::sim::World world;
   if (auto good = prepare(world, options); !good) return complain(good.error());

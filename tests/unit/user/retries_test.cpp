@@ -366,6 +366,19 @@ TEST(Retries, AnotherIdentityInTheReceiptIsTold) {
   EXPECT_EQ(count_events<message::IdentityChanged>(w), 1u);
 }
 
+TEST(Retries, ABundleWithAnotherIdentityIsToldBeforeTheTextLeaves) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  w.phone.reinstall();  // and WhatsApp's server told nobody
+  auto out = w.answer(w.run({inbound(w.phone.ask_again(id, 1, false))}));
+  ASSERT_EQ(count_events<message::IdentityChanged>(w), 1u);
+  EXPECT_EQ(last_event<message::IdentityChanged>(w).contact.value, World::kNumber);
+  EXPECT_EQ(w.phone.read(out.send.at(0)), "secret");
+}
+
 // ---- devices that were missing ----
 
 TEST(Retries, AnAckWithAnotherHashSendsToTheMissingDevicesOnly) {
