@@ -101,6 +101,7 @@ struct PostgresOptions {
   std::string uri;  // a libpq connection string, with several hosts if there are standbys
   Millis statement_timeout{10'000};
   Millis lock_timeout{5'000};
+  Millis answer_timeout{15'000};  // no answer within this: the session counts as lost
   // Told what a commit survives at the first opening, and when that has changed (after a failover).
   std::function<void(const std::string&)> found;
 };

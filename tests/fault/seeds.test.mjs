@@ -132,7 +132,9 @@ async function run(stage, plan, load) {
 
 async function checkGateway({ gateway, mark, sim }) {
   const log = gateway.log();
+  assert.match(log, /serving/);
   assert.ok(!log.includes(mark), 'a name or a text in the log');
+  assert.ok(!log.includes('192.0.2.17'), 'an address in the log');
   for (const { number } of await sim.accounts()) assert.ok(!log.includes(number), 'a number in the log');
   assert.equal((await fetch(`${gateway.operator}/healthz`)).status, 200);
 }

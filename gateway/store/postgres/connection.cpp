@@ -109,6 +109,7 @@ Result<void> Transaction::run(const std::string& sql) {
 }
 
 Result<pqxx::result> Transaction::rows(const std::string& sql) {
+  deadline_.again();
   try {
     return tx_.exec(sql);
   } catch (...) {
@@ -117,6 +118,7 @@ Result<pqxx::result> Transaction::rows(const std::string& sql) {
 }
 
 Result<pqxx::result> Transaction::statement(const std::string& name, const Parameters& parameters) {
+  deadline_.again();
   try {
     return tx_.exec_prepared(name, pqxx::prepare::make_dynamic_params(parameters));
   } catch (...) {
@@ -141,7 +143,8 @@ std::string with_defaults(std::string uri) {
   return uri;
 }
 
-Result<Connection> Connection::open(const std::string& uri, const std::string& settings) {
+Result<Connection> Connection::open(const std::string& uri, const std::string& settings,
+                                    Millis answer_timeout) {
   Connection made;
   try {
     made.db_ = std::make_unique<pqxx::connection>(with_defaults(uri));
@@ -150,6 +153,8 @@ Result<Connection> Connection::open(const std::string& uri, const std::string& s
     made.db_->inhibit_reactivation(true);
 #pragma GCC diagnostic pop
     made.warnings_ = std::make_unique<Warnings>(*made.db_);
+    made.deadline_ = std::make_unique<Deadline>(made.db_->sock(), answer_timeout);
+    auto waiting = made.deadline_->wait();
     pqxx::nontransaction(*made.db_).exec(settings);
   } catch (const pqxx::broken_connection& e) {
     return fail(unreachable(e.what()));
@@ -177,9 +182,10 @@ Error Connection::noted(Error error) {
 Result<void> Connection::transaction(const std::function<Result<void>(Transaction&)>& work) {
   std::uint64_t before = 0;
   bool committing = false;
+  auto waiting = deadline_->wait();
   try {
     pqxx::work tx(*db_);
-    Transaction wrapped(tx);
+    Transaction wrapped(tx, *deadline_);
     if (auto done = work(wrapped); !done) {
       Error error = noted(std::move(done).error());
       if (error.kind == ErrorKind::kUnknownOutcome) error.kind = ErrorKind::kRetryLater;
@@ -187,6 +193,7 @@ Result<void> Connection::transaction(const std::function<Result<void>(Transactio
     }
     before = warnings_->count;
     committing = true;
+    deadline_->again();
     tx.commit();
   } catch (...) {
     Error error = noted(caught());
@@ -201,6 +208,7 @@ Result<void> Connection::transaction(const std::function<Result<void>(Transactio
 
 Result<pqxx::result> Connection::statement(const std::string& name, const Parameters& parameters) {
   const auto before = warnings_->count;
+  auto waiting = deadline_->wait();
   try {
     pqxx::nontransaction tx(*db_);
     auto result = tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(parameters));
@@ -212,6 +220,7 @@ Result<pqxx::result> Connection::statement(const std::string& name, const Parame
 }
 
 void Connection::prepare(const std::string& name, const std::string& sql) {
+  auto waiting = deadline_->wait();
   db_->prepare(name, sql);
 }
 

@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/postgres/deadline.h"
 
 namespace gw::store::postgres {
 
@@ -41,11 +42,12 @@ using Parameters = std::vector<pqxx::binarystring>;
 // Inside Connection::transaction.
 class Transaction {
  public:
-  explicit Transaction(pqxx::transaction_base& tx) : tx_(tx) {}
+  Transaction(pqxx::transaction_base& tx, Deadline& deadline) : tx_(tx), deadline_(deadline) {}
   Result<void> run(const std::string& sql);
   Result<pqxx::result> rows(const std::string& sql);
   template <class... Args>
   Result<pqxx::result> rows(const std::string& sql, const Args&... args) {
+    deadline_.again();
     try {
       return tx_.exec_params(sql, args...);
     } catch (...) {
@@ -56,12 +58,15 @@ class Transaction {
 
  private:
   pqxx::transaction_base& tx_;
+  Deadline& deadline_;
 };
 
 class Connection {
  public:
   // `settings` are run first: SET statements. RETRY_LATER POSTGRES_UNREACHABLE when nobody answers.
-  static Result<Connection> open(const std::string& uri, const std::string& settings);
+  // An answer that takes longer than `answer_timeout` counts as a lost session.
+  static Result<Connection> open(const std::string& uri, const std::string& settings,
+                                 Millis answer_timeout);
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
@@ -94,6 +99,7 @@ class Connection {
   std::unique_ptr<pqxx::connection> db_;
   std::unique_ptr<Warnings> warnings_;  // goes before db_
   bool spent_ = false;
+  std::unique_ptr<Deadline> deadline_;  // goes before db_
 };
 
 }  // namespace gw::store::postgres

@@ -77,7 +77,7 @@ Result<void> Reader::connect() {
   if (db_) return {};
   auto settings = std::string(kSession) +
                   "SET statement_timeout=" + std::to_string(options_.statement_timeout.count());
-  auto opened = Connection::open(options_.uri, settings);
+  auto opened = Connection::open(options_.uri, settings, options_.answer_timeout);
   if (!opened) return fail(not_now(std::move(opened).error()));
   db_.emplace(*std::move(opened));
   return {};

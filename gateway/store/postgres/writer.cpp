@@ -32,7 +32,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const PostgresOptions& options) {
   std::string settings = kSession;
   settings += "SET statement_timeout=" + std::to_string(options.statement_timeout.count()) + ";";
   settings += "SET lock_timeout=" + std::to_string(options.lock_timeout.count()) + ";";
-  GW_ASSIGN(auto db, Connection::open(options.uri, settings));
+  GW_ASSIGN(auto db, Connection::open(options.uri, settings, options.answer_timeout));
   auto writer = std::unique_ptr<Writer>(new Writer(std::move(db)));
   GW_TRY(writer->check_durability());
   GW_TRY(prepare_schema(writer->db_));

@@ -162,11 +162,18 @@ export class Load {
       .catch((error) => { throw new Error(`${error.message}: ${this.lanes.map((l) => `${this.inboundOf(l).length}/${l.inbound}`)}`); });
   }
 
-  // Phones answer each message with a receipt, which WhatsApp keeps for us until it is received.
+  // Phones answer each message with a receipt, which WhatsApp keeps for us until it is received. Then
+  // it is told by event and said when asked.
   async delivered(deadlineMs) {
     const missing = () => [...this.statesTold()].filter(([, states]) => !states.includes('DELIVERED')).map(([id]) => id);
     await this.provider.until(() => missing().length === 0, 'every message delivered', deadlineMs)
       .catch((error) => { throw new Error(`${error.message}: ${missing().slice(0, 5)}`); });
+    const ids = this.lanes.flatMap(({ user, phone, accepted }) => accepted.map((n) => [user, `${user}/${phone}/${n}`]));
+    await Promise.all(ids.map(async ([userId, requestId]) => {
+      const { messageId } = this.provider.result(userId, requestId).accepted;
+      const { state } = await this.provider.call('GetMessage', { userId, messageId });
+      assert.equal(state, 'MESSAGE_STATE_DELIVERED', requestId);
+    }));
   }
 
   // Request id -> the states that were told of it, in order.

@@ -89,9 +89,9 @@ export class Rig {
   nextId() { return this.secret(`request-${this.mark}-${++this.count}`); }
 
   // One more text is accepted; it has to arrive.
-  async send(user, phone, { provider = this.provider, text = this.text() } = {}) {
+  async send(user, phone, { provider = this.provider, text = this.text(), deadlineMs = undefined } = {}) {
     const id = this.nextId();
-    const result = await provider.send(user, id, phone.e164, text);
+    const result = await provider.send(user, id, phone.e164, text, deadlineMs);
     assert.ok(result.accepted, JSON.stringify(result.error));
     phone.texts.push(text);
     return { id, messageId: result.accepted.messageId, text };
