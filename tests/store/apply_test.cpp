@@ -317,6 +317,31 @@ TEST_P(ApplyTest, EraseKeysComesBeforeWhatTheSameChangeSetWrites) {
   ASSERT_EQ(d_.prekeys(user.ref).value().size(), 1u);
 }
 
+TEST_P(ApplyTest, WhatDoesNotApplyErasesNothing) {
+  auto user = d_.enlist("anna"), other = d_.enlist("bert");
+  auto c = user.change();
+  user.add_message(c, "r1", "one");
+  c.received = {{tag("in"), tag("cipher"), 0, {}}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto exists = user.change();
+  exists.erase_keys = true;
+  exists.received = {{tag("in"), tag("cipher"), 0, {}}};
+  EXPECT_EQ(d_.apply(exists).kind, Kind::kExists);
+  auto backwards = user.change();
+  backwards.erase_keys = true;
+  --backwards.next_order;
+  EXPECT_EQ(d_.apply(backwards).kind, Kind::kFailed);
+  auto backend = d_.raw();
+  std::vector<Sealed> batch = {{exists, 0}, {other.change(), 0}};
+  batch[1].rows.erase_keys = true;
+  auto outcomes = backend->apply(batch).value();
+  EXPECT_EQ(outcomes[0].kind, Kind::kExists);
+  EXPECT_EQ(outcomes[1].kind, Kind::kApplied);
+  EXPECT_EQ(d_.conversation(user.ref, "contact").value().ratchets.size(), 1u);
+  EXPECT_EQ(d_.prekeys(user.ref).value().size(), 2u);
+  EXPECT_TRUE(d_.prekeys(other.ref).value().empty());
+}
+
 TEST_P(ApplyTest, EnlistingAnEnlistedUserChangesNothing) {
   auto user = d_.enlist("anna");
   auto again = await<Result<Store::Enlisted>>([&](auto done) {

@@ -39,7 +39,8 @@ class Writer {
   Result<void> make_room(const std::set<std::int32_t>& buckets);
   Result<std::vector<Outcome>> apply_sorted(const Batch& batch);
   Result<std::vector<Outcome>> one_by_one(const Batch& batch);
-  Result<pqxx::result> apply_erasing(const Batch& batch);
+  Result<std::vector<Outcome>> apply_plain(const Batch& batch);
+  Result<std::vector<Outcome>> apply_erasing(const Batch& one);
   Result<bool> write_enlisted(Transaction& tx, const Enlistment& e, UserRef& user);
 
   Connection db_;
