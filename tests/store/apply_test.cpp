@@ -1,5 +1,7 @@
 // Law 3: what one change set does, and what becomes of the others in its batch.
 
+#include <algorithm>
+
 #include "store/suite.h"
 
 namespace gw::store::test {
@@ -179,6 +181,27 @@ TEST_P(ApplyTest, ExistsNamesAllThatExistAndAppliesNothing) {
   c = other.change();
   other.add_message(c, "r1", "bert's own");
   EXPECT_TRUE(d_.apply(other, c).applied()) << "ids are unique within a user only";
+}
+
+// One that is known is replaced, or written anew when it was swept meanwhile: never lost.
+TEST_P(ApplyTest, AKnownIdIsReplacedOrWrittenAnew) {
+  auto user = d_.enlist("anna");
+  auto c = user.change();
+  c.received = {{tag("i1"), tag("c1"), 0, from_unix_ms(5)}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  c = user.change();
+  c.received = {{tag("i1"), tag("c2"), 7, from_unix_ms(5), true},
+                {tag("i2"), tag("c3"), 8, from_unix_ms(5), true},
+                {tag("i3"), tag("c4"), 9, from_unix_ms(5)}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto received = await<Result<std::vector<Received>>>([&](auto done) {
+                    d_.store().find_received(user.ref, {tag("i1"), tag("i2"), tag("i3")}, done);
+                  }).value();
+  ASSERT_EQ(received.size(), 3u);
+  std::sort(received.begin(), received.end(), [](auto& a, auto& b) { return a.seq < b.seq; });
+  EXPECT_EQ(received[0].cipher_hash, tag("c2"));
+  EXPECT_EQ(received[1].message, tag("i2"));
+  EXPECT_EQ(received[2].message, tag("i3"));
 }
 
 TEST_P(ApplyTest, ACounterNeverGoesBack) {

@@ -36,7 +36,6 @@ Result<std::unique_ptr<Writer>> Writer::open(const PostgresOptions& options) {
   auto writer = std::unique_ptr<Writer>(new Writer(std::move(db)));
   GW_TRY(writer->check_durability());
   GW_TRY(prepare_schema(writer->db_));
-  writer->db_.prepare(kApply, apply_sql());
   writer->db_.prepare("erase", kEraseKeys);
   return writer;
 }
@@ -104,8 +103,16 @@ Result<std::vector<Outcome>> Writer::apply_sorted(const Batch& batch) {
 }
 
 Result<std::vector<Outcome>> Writer::apply_plain(const Batch& batch) {
-  GW_ASSIGN(auto answer, db_.statement(kApply, apply_parameters(batch)));
+  const unsigned parts = parts_of(batch);
+  GW_ASSIGN(auto answer, db_.statement(prepared(parts), apply_parameters(batch, parts)));
   return apply_outcomes(batch, answer);
+}
+
+// Its name; the session knows it from now on.
+std::string Writer::prepared(unsigned parts) {
+  std::string name = "apply_" + std::to_string(parts);
+  if (prepared_.insert(parts).second) db_.prepare(name, apply_sql(parts));
+  return name;
 }
 
 Result<std::vector<Outcome>> Writer::one_by_one(const Batch& batch) {
@@ -149,7 +156,8 @@ Result<std::vector<Outcome>> Writer::apply_erasing(const Batch& one) {
   std::vector<Outcome> refused;
   auto done = db_.get([&](Transaction& tx) -> Result<std::vector<Outcome>> {
     GW_TRY(tx.statement("erase", erase_parameters(one)));
-    GW_ASSIGN(auto answer, tx.statement(kApply, apply_parameters(one)));
+    const unsigned parts = parts_of(one);
+    GW_ASSIGN(auto answer, tx.statement(prepared(parts), apply_parameters(one, parts)));
     GW_ASSIGN(auto outcomes, apply_outcomes(one, answer));
     const Kind kind = outcomes.front().kind;
     if (kind != Kind::kExists && kind != Kind::kFailed) return outcomes;
