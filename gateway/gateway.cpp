@@ -147,6 +147,9 @@ class Running final : public Gateway {
         log(Level::kInfo, "gateway", "database",
             {field("found", telemetry::OperatorText(durability))});
       };
+      options.trouble = [](const Error& error) {
+        log(Level::kError, "gateway", "database_trouble", {field("error", error)});
+      };
       return store::open_postgres(std::move(options));
     }
     GW_ASSIGN(lock_, ownership::SingleOwner::take(settings.path + ".lock"));

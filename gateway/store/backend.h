@@ -104,6 +104,9 @@ struct PostgresOptions {
   Millis answer_timeout{15'000};  // no answer within this: the session counts as lost
   // Told what a commit survives at the first opening, and when that has changed (after a failover).
   std::function<void(const std::string&)> found;
+  // Told what only an operator can mend while the gateway runs (CONFIG, or a full disk), once until
+  // it is mended; by the commit thread and by the read thread.
+  std::function<void(const Error&)> trouble;
 };
 // PostgreSQL 14 or newer. Makes and migrates the schema; several gateways may share it. Takes the
 // host that takes writes; commits synchronously, whatever the server's default is. CONFIG with what

@@ -21,6 +21,12 @@ Outcome failed(Error error) {
   outcome.error = std::move(error);
   return outcome;
 }
+// "Not now" says nothing about an earlier try that may have committed.
+bool any_open(const std::vector<Outcome>& outcomes) {
+  return std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& o) {
+    return o.kind == Kind::kFailed && o.error.kind == ErrorKind::kRetryLater;
+  });
+}
 Outcome of_kind(Kind kind) {
   Outcome outcome;
   outcome.kind = kind;
@@ -159,7 +165,11 @@ std::vector<Outcome> Committer::settle(std::span<const Sealed> batch, bool unkno
   Backoff backoff(options_.retry_first, options_.retry_most);
   for (;;) {
     auto result = backend_.apply(batch);
-    if (result && result->size() == batch.size()) return *std::move(result);
+    if (result && result->size() == batch.size()) {
+      if (!unknown || !any_open(*result)) return *std::move(result);
+      if (!reconnect(backoff)) return std::vector<Outcome>(batch.size(), of_kind(Kind::kClosed));
+      continue;
+    }
     Error error =
         result ? Error{ErrorKind::kBug, "OUTCOMES_MISSING", {}} : std::move(result).error();
     if (error.kind == ErrorKind::kUnknownOutcome) {

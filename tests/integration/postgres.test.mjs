@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { Gateway } from './lib/gateway.mjs';
 import { Postgres } from './lib/postgres.mjs';
 import { Rig, eventually } from './lib/rig.mjs';
+import { survives } from './lib/survives.mjs';
 
 let postgres, rig;
 before(async () => {
@@ -28,50 +29,22 @@ test('it says what a commit survives on this server', () => {
   assert.match(rig.gateway.log(), /PostgreSQL 15[.\d]+.*: fsync on, full_page_writes on, synchronous_commit on, no synchronous standby/);
 });
 
-// Everything that was accepted arrives, and the next text too, without a new attach.
-async function survives(user, phone, hurt, heal) {
-  const answers = [];
-  const submit = (n) => {
-    for (let i = 0; i < n; i++) answers.push({ id: rig.nextId(), text: rig.text() });
-    rig.provider.submit(answers.slice(-n).map(({ id, text }) => rig.provider.text(user, id, phone.e164, text)));
-  };
-  submit(20);
-  await hurt();
-  submit(20);
-  await heal();
-  const open = () => answers.filter(({ id }) => !rig.provider.result(user, id));
-  await rig.provider.until(() => open().length === 0, 'every submit is answered', 40000);
-  // What a passing trouble refused is submitted again, as a backend does.
-  for (const { id, text } of answers) {
-    for (let tries = 0; !rig.provider.result(user, id)?.accepted; tries++) {
-      const { error } = rig.provider.result(user, id);
-      assert.ok(tries < 100 && error.retryAfter, `${id}: ${JSON.stringify(error)}`);
-      if (rig.provider.user(user).link !== 'UP') await rig.provider.attachAndWait(user);
-      await rig.provider.send(user, id, phone.e164, text);
-    }
-  }
-  const shown = await rig.sim.waitForInbox(phone.number, (all) => all.length >= answers.length);
-  assert.deepEqual(shown.map((m) => m.text).sort(), answers.map(({ text }) => text).sort());
-  phone.texts.push(...shown.map((m) => m.text));
-  await rig.works(user, phone);
-}
-
 test('a server that restarts, or is killed, costs nothing that was accepted', async () => {
   for (const signal of ['SIGINT', 'SIGQUIT']) {
     const [user, phone] = [await rig.user('bert'), await rig.phone()];
-    await survives(user, phone, () => postgres.stop(signal), () => postgres.start());
+    await survives(rig, user, phone, () => postgres.stop(signal), () => postgres.start());
   }
 });
 
 test('a session that the server ends is opened anew', async () => {
   const [user, phone] = [await rig.user('carl'), await rig.phone()];
-  await survives(user, phone,
+  await survives(rig, user, phone,
     () => postgres.sql('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='interop-gateway'`), () => {});
 });
 
 test('a server that takes no writes for a while', async () => {
   const [user, phone] = [await rig.user('dora'), await rig.phone()];
-  await survives(user, phone,
+  await survives(rig, user, phone,
     () => postgres.sql('postgres', `ALTER DATABASE "${rig.database}" SET default_transaction_read_only=on;
       SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='interop-gateway'`),
     () => postgres.sql('postgres', `ALTER DATABASE "${rig.database}" RESET default_transaction_read_only`));
@@ -80,7 +53,7 @@ test('a server that takes no writes for a while', async () => {
 test('a user whose rows somebody else locks waits for it alone', async () => {
   const [user, phone] = [await rig.user('emil'), await rig.phone()];
   const unlock = await postgres.hold(rig.database, 'SELECT * FROM account FOR UPDATE');
-  await survives(user, phone, () => {}, unlock);
+  await survives(rig, user, phone, () => {}, unlock);
 });
 
 test('nothing but sealed octets and numbers lies in the database', async () => {

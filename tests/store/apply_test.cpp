@@ -1,5 +1,7 @@
 // Law 3: what one change set does, and what becomes of the others in its batch.
 
+#include <algorithm>
+
 #include "store/suite.h"
 
 namespace gw::store::test {
@@ -236,6 +238,27 @@ TEST_P(ApplyTest, ExistsNamesAllThatExistAndAppliesNothing) {
   EXPECT_TRUE(d_.apply(other, c).applied()) << "ids are unique within a user only";
 }
 
+// One that is known is replaced, or written anew when it was swept meanwhile: never lost.
+TEST_P(ApplyTest, AKnownIdIsReplacedOrWrittenAnew) {
+  auto user = d_.enlist("anna");
+  auto c = user.change();
+  c.received = {{tag("i1"), tag("c1"), 0, from_unix_ms(5)}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  c = user.change();
+  c.received = {{tag("i1"), tag("c2"), 7, from_unix_ms(5), true},
+                {tag("i2"), tag("c3"), 8, from_unix_ms(5), true},
+                {tag("i3"), tag("c4"), 9, from_unix_ms(5)}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto received = await<Result<std::vector<Received>>>([&](auto done) {
+                    d_.store().find_received(user.ref, {tag("i1"), tag("i2"), tag("i3")}, done);
+                  }).value();
+  ASSERT_EQ(received.size(), 3u);
+  std::sort(received.begin(), received.end(), [](auto& a, auto& b) { return a.seq < b.seq; });
+  EXPECT_EQ(received[0].cipher_hash, tag("c2"));
+  EXPECT_EQ(received[1].message, tag("i2"));
+  EXPECT_EQ(received[2].message, tag("i3"));
+}
+
 TEST_P(ApplyTest, ACounterNeverGoesBack) {
   auto user = d_.enlist("anna");
   auto c = user.change();
@@ -370,6 +393,31 @@ TEST_P(ApplyTest, EraseKeysComesBeforeWhatTheSameChangeSetWrites) {
   ASSERT_EQ(talk.ratchets.size(), 1u);
   EXPECT_EQ(talk.ratchets[0].device, 5);
   ASSERT_EQ(d_.prekeys(user.ref).value().size(), 1u);
+}
+
+TEST_P(ApplyTest, WhatDoesNotApplyErasesNothing) {
+  auto user = d_.enlist("anna"), other = d_.enlist("bert");
+  auto c = user.change();
+  user.add_message(c, "r1", "one");
+  c.received = {{tag("in"), tag("cipher"), 0, {}}};
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  auto exists = user.change();
+  exists.erase_keys = true;
+  exists.received = {{tag("in"), tag("cipher"), 0, {}}};
+  EXPECT_EQ(d_.apply(exists).kind, Kind::kExists);
+  auto backwards = user.change();
+  backwards.erase_keys = true;
+  --backwards.next_order;
+  EXPECT_EQ(d_.apply(backwards).kind, Kind::kFailed);
+  auto backend = d_.raw();
+  std::vector<Sealed> batch = {{exists, 0}, {other.change(), 0}};
+  batch[1].rows.erase_keys = true;
+  auto outcomes = backend->apply(batch).value();
+  EXPECT_EQ(outcomes[0].kind, Kind::kExists);
+  EXPECT_EQ(outcomes[1].kind, Kind::kApplied);
+  EXPECT_EQ(d_.conversation(user.ref, "contact").value().ratchets.size(), 1u);
+  EXPECT_EQ(d_.prekeys(user.ref).value().size(), 2u);
+  EXPECT_TRUE(d_.prekeys(other.ref).value().empty());
 }
 
 TEST_P(ApplyTest, EnlistingAnEnlistedUserChangesNothing) {

@@ -18,6 +18,11 @@ class PostgresServerTest : public testing::Test {
   static void SetUpTestSuite() { own_ = std::make_unique<PrivatePostgres>(); }
   static void TearDownTestSuite() { own_.reset(); }
   static inline std::unique_ptr<PrivatePostgres> own_;
+  // A test that failed in the middle leaves no commit waiting, nor the next test.
+  void TearDown() override {
+    if (server_.pid() == 0) server_.start();
+    nobody_is_awaited();
+  }
   static BackendKind kind(PrivatePostgres& server) {
     return {"postgres", [&server](const std::string& folder) {
               PostgresOptions options;
@@ -47,6 +52,20 @@ class PostgresServerTest : public testing::Test {
     change_ = user_.change();
     user_.add_message(change_, "r1", "one");
     set("SET synchronous_standby_names='nobody'");
+    wait_until_commits_wait();
+  }
+  // The server's checkpointer takes the setting over in its own time: commits of our own are made
+  // until one waits, which is given up.
+  void wait_until_commits_wait() {
+    for (;;) {
+      auto commit = std::async(std::launch::async, [&] {
+        server_.run("postgres", "SELECT pg_logical_emit_message(true, 'a', 'commit')");
+      });
+      std::string pid;
+      while (pid.empty() && commit.wait_for(Millis(5)) == std::future_status::timeout)
+        pid = value("SELECT pid FROM pg_stat_activity WHERE wait_event='SyncRep'");
+      if (!pid.empty()) return server_.run("postgres", "SELECT pg_cancel_backend(" + pid + ")");
+    }
   }
   void nobody_is_awaited() { set("RESET synchronous_standby_names"); }
   // The session that waits for the standby in its commit, once there is one other than `before`.

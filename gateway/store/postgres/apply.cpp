@@ -1,5 +1,6 @@
 #include "store/postgres/apply.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "store/postgres/arrays.h"
@@ -19,25 +20,28 @@ enum Code { kApplies = 0, kNotHere = 1, kBackwards = 2, kThere = 3 };
 // a subscript and no join; the last line refuses the whole when an update found no row. A wait for
 // a lock ends with another version, and then with code 1: so the snapshot, which is older than the
 // lock, misses nothing of a user whose version is right.
-constexpr const char* kSql = R"sql(
+constexpr const char* kUsers = R"sql(
 WITH c AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],
     @int2[],@bytea[]) WITH ORDINALITY
-    AS c(tenant,uid,term,version,change,next_order,lowest,next_event,acked,state,profile,i)),
+    AS c(tenant,uid,term,version,change,next_order,lowest,next_event,acked,state,profile,i)))sql";
+constexpr const char* kNewMessages = R"sql(,
 mi AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int8[],@int2[],@int2[],@bytea[],
     @bytea[],@bytea[],@bytea[],@bytea[],@bytea[]) WITH ORDINALITY
     AS u(i,tenant,uid,ord,bucket,created,state,reason,request,body_mac,contact,content,stanza,
     devices,n)),
+xr AS MATERIALIZED (
+  SELECT i, n FROM mi WHERE EXISTS (SELECT 1 FROM message t
+    WHERE t.tenant=mi.tenant AND t.uid=mi.uid AND t.request=mi.request)))sql";
+constexpr const char* kNewReceived = R"sql(,
 vi AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int4[],@bytea[],@bytea[],@int8[],@int8[],@bool[])
     WITH ORDINALITY AS u(i,tenant,uid,bucket,message,cipher_hash,seq,at,known,n)),
-xr AS MATERIALIZED (
-  SELECT i, n FROM mi WHERE EXISTS (SELECT 1 FROM message t
-    WHERE t.tenant=mi.tenant AND t.uid=mi.uid AND t.request=mi.request)),
 xv AS MATERIALIZED (
-  SELECT i, n FROM vi WHERE NOT known AND EXISTS (SELECT 1 FROM received t
-    WHERE t.tenant=vi.tenant AND t.uid=vi.uid AND t.message=vi.message)),
+  SELECT i, n, known FROM vi WHERE EXISTS (SELECT 1 FROM received t
+    WHERE t.tenant=vi.tenant AND t.uid=vi.uid AND t.message=vi.message)))sql";
+constexpr const char* kLocked = R"sql(,
 l AS MATERIALIZED (
   SELECT c.i, a.version, a.change, CASE
       WHEN a.term<>c.term OR a.version<>c.version THEN 1
@@ -48,22 +52,24 @@ l AS MATERIALIZED (
   ORDER BY a.tenant, a.uid FOR NO KEY UPDATE OF a),
 f AS MATERIALIZED (
   SELECT CASE WHEN count(*)=(SELECT count(*) FROM c) THEN array_agg(CASE
-      WHEN code<>1 AND (i IN (SELECT i FROM xr) OR i IN (SELECT i FROM xv)) THEN 3
+      WHEN code<>1 AND i IN (SELECT i FROM x) THEN 3
       ELSE code END ORDER BY i) END AS g FROM l),
 w_account AS (
   UPDATE account a SET version=a.version+1, change=c.change, next_order=c.next_order,
     lowest_unsettled=c.lowest, next_event=c.next_event, acked_event=c.acked,
     state=coalesce(c.state,a.state)
-  FROM c WHERE a.tenant=c.tenant AND a.uid=c.uid AND (SELECT g FROM f)[c.i]=0),
-w_profile AS (
-  INSERT INTO profile (tenant,uid,sealed) SELECT tenant,uid,profile FROM c
-  WHERE profile IS NOT NULL AND (SELECT g FROM f)[i]=0
-  ON CONFLICT (tenant,uid) DO UPDATE SET sealed=excluded.sealed),
+  FROM c WHERE a.tenant=c.tenant AND a.uid=c.uid AND (SELECT g FROM f)[c.i]=0))sql";
+constexpr const char* kPutRatchets = R"sql(,
 w_ratchet AS (
   INSERT INTO ratchet (tenant,uid,contact,device,record) SELECT tenant,uid,contact,device,record
   FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int4[],@bytea[]) AS
     u(i,tenant,uid,contact,device,record) WHERE (SELECT g FROM f)[i]=0
-  ON CONFLICT (tenant,uid,contact,device) DO UPDATE SET record=excluded.record),
+  ON CONFLICT (tenant,uid,contact,device) DO UPDATE SET record=excluded.record))sql";
+constexpr const char* kSeldom = R"sql(,
+w_profile AS (
+  INSERT INTO profile (tenant,uid,sealed) SELECT tenant,uid,profile FROM c
+  WHERE profile IS NOT NULL AND (SELECT g FROM f)[i]=0
+  ON CONFLICT (tenant,uid) DO UPDATE SET sealed=excluded.sealed),
 d_ratchet AS (
   DELETE FROM ratchet t USING unnest(@int4[],@int4[],@int8[],@bytea[],@int4[])
     AS u(i,tenant,uid,contact,device)
@@ -85,12 +91,23 @@ w_prekey AS (
 d_prekey AS (
   DELETE FROM prekey t USING unnest(@int4[],@int4[],@int8[],@int8[]) AS u(i,tenant,uid,first_id)
   WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.first_id=u.first_id),
+w_undecrypted AS (
+  INSERT INTO undecrypted (tenant,uid,message,since,sealed) SELECT tenant,uid,message,since,sealed
+  FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int8[],@bytea[])
+    AS u(i,tenant,uid,message,since,sealed) WHERE (SELECT g FROM f)[i]=0
+  ON CONFLICT (tenant,uid,message) DO UPDATE SET sealed=excluded.sealed),
+d_undecrypted AS (
+  DELETE FROM undecrypted t USING unnest(@int4[],@int4[],@int8[],@bytea[])
+    AS u(i,tenant,uid,message)
+  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.message=u.message))sql";
+constexpr const char* kPutMessages = R"sql(,
 w_message AS (
   INSERT INTO message (tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,
     stanza,devices)
   SELECT tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,stanza,devices
   FROM mi
-  WHERE (SELECT g FROM f)[i]=0),
+  WHERE (SELECT g FROM f)[i]=0))sql";
+constexpr const char* kSettle = R"sql(,
 ki AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int2[],@int2[],@bool[],@bytea[],
     @bool[],@bytea[],@bytea[])
@@ -101,36 +118,70 @@ w_settle AS (
     content=CASE WHEN u.set_content THEN u.content ELSE t.content END,
     devices=coalesce(u.devices,t.devices)
   FROM ki u WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.ord=u.ord
-    AND t.bucket=u.bucket RETURNING 1),
+    AND t.bucket=u.bucket RETURNING 1))sql";
+constexpr const char* kPutEvents = R"sql(,
 w_event AS (
   INSERT INTO event (tenant,uid,seq,bucket,at,payload) SELECT tenant,uid,seq,bucket,at,payload
   FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int8[],@bytea[])
-    AS u(i,tenant,uid,seq,bucket,at,payload) WHERE (SELECT g FROM f)[i]=0),
+    AS u(i,tenant,uid,seq,bucket,at,payload) WHERE (SELECT g FROM f)[i]=0))sql";
+constexpr const char* kPutReceived = R"sql(,
 w_received AS (
   INSERT INTO received (tenant,uid,message,bucket,cipher_hash,seq,at)
   SELECT tenant,uid,message,bucket,cipher_hash,seq,at FROM vi
-  WHERE NOT known AND (SELECT g FROM f)[i]=0),
+  WHERE (SELECT g FROM f)[i]=0 AND n NOT IN (SELECT n FROM xv)))sql";
+// Of ids that are known; one that was swept meanwhile is written anew above.
+constexpr const char* kReplaceReceived = R"sql(,
 u_received AS (
   UPDATE received t SET cipher_hash=u.cipher_hash, seq=u.seq FROM vi u
   WHERE u.known AND (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid
-    AND t.message=u.message),
-w_undecrypted AS (
-  INSERT INTO undecrypted (tenant,uid,message,since,sealed) SELECT tenant,uid,message,since,sealed
-  FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int8[],@bytea[])
-    AS u(i,tenant,uid,message,since,sealed) WHERE (SELECT g FROM f)[i]=0
-  ON CONFLICT (tenant,uid,message) DO UPDATE SET sealed=excluded.sealed),
-d_undecrypted AS (
-  DELETE FROM undecrypted t USING unnest(@int4[],@int4[],@int8[],@bytea[])
-    AS u(i,tenant,uid,message)
-  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.message=u.message)
+    AND t.message=u.message))sql";
+constexpr const char* kAnswer = R"sql(
 SELECT (SELECT g FROM f),
   (SELECT array_agg(i ORDER BY i) FROM l WHERE code=1),
   (SELECT array_agg(version ORDER BY i) FROM l WHERE code=1),
   (SELECT array_agg(change ORDER BY i) FROM l WHERE code=1),
-  (SELECT array_agg(n ORDER BY n) FROM xr), (SELECT array_agg(n ORDER BY n) FROM xv),
+  )sql";
+constexpr const char* kGuard = R"sql(
   1/CASE WHEN (SELECT count(*) FROM w_settle)=(SELECT count(*) FROM ki WHERE (SELECT g FROM f)[i]=0)
-    THEN 1 ELSE 0 END
-)sql";
+    THEN 1 ELSE 0 END)sql";
+
+// Each part costs its start-up even when it has nothing to do, about as much as a change set: a
+// batch runs the statement of the parts that it has rows for. What comes seldom is one part, so
+// that there are few statements.
+enum Part : unsigned {
+  kHasMessages = 1,
+  kHasUpdates = 2,
+  kHasEvents = 4,
+  kHasReceived = 8,
+  kHasRatchets = 16,
+  kHasSeldom = 32,
+};
+
+std::string unnumbered(unsigned parts) {
+  const bool messages = parts & kHasMessages, received = parts & kHasReceived;
+  std::string sql = kUsers;
+  if (messages) sql += kNewMessages;
+  if (received) sql += kNewReceived;
+  sql += ",\nx AS MATERIALIZED (";
+  if (messages) sql += "SELECT i FROM xr";
+  if (messages && received) sql += " UNION ALL ";
+  if (received) sql += "SELECT i FROM xv WHERE NOT known";
+  if (!messages && !received) sql += "SELECT 0::bigint AS i WHERE false";
+  sql += ")";
+  sql += kLocked;
+  if (parts & kHasRatchets) sql += kPutRatchets;
+  if (parts & kHasSeldom) sql += kSeldom;
+  if (messages) sql += kPutMessages;
+  if (parts & kHasUpdates) sql += kSettle;
+  if (parts & kHasEvents) sql += kPutEvents;
+  if (received) sql += kPutReceived;
+  if (received && (parts & kHasSeldom)) sql += kReplaceReceived;
+  sql += kAnswer;
+  sql += messages ? "(SELECT array_agg(n ORDER BY n) FROM xr), " : "NULL, ";
+  sql += received ? "(SELECT array_agg(n ORDER BY n) FROM xv WHERE NOT known)" : "NULL";
+  if (parts & kHasUpdates) sql += std::string(",") + kGuard;
+  return sql;
+}
 
 // Empty octets as they are; elsewhere they stand for what is forgotten, and are NULL.
 struct Exactly {
@@ -202,7 +253,7 @@ struct BatchColumns {
   Columns no_undecrypted{T::kInt4, T::kInt4, T::kInt8, T::kBytea};
 
   void add(std::int64_t i, const ChangeSet& c);
-  Parameters all();
+  Parameters of(unsigned parts);
 };
 
 void BatchColumns::add(std::int64_t i, const ChangeSet& c) {
@@ -247,13 +298,37 @@ void BatchColumns::add(std::int64_t i, const ChangeSet& c) {
 }
 
 // In the order in which the statement names them.
-Parameters BatchColumns::all() {
+Parameters BatchColumns::of(unsigned parts) {
   Parameters out;
   out.reserve(96);
-  for (auto* list : {&users, &messages, &received, &ratchets, &no_ratchets, &contacts, &no_contacts,
-                     &prekeys, &no_prekeys, &updates, &events, &undecrypted, &no_undecrypted})
-    list->to(out);
+  users.to(out);
+  if (parts & kHasMessages) messages.to(out);
+  if (parts & kHasReceived) received.to(out);
+  if (parts & kHasRatchets) ratchets.to(out);
+  if (parts & kHasSeldom)
+    for (auto* list : {&no_ratchets, &contacts, &no_contacts, &prekeys, &no_prekeys, &undecrypted,
+                       &no_undecrypted})
+      list->to(out);
+  if (parts & kHasUpdates) updates.to(out);
+  if (parts & kHasEvents) events.to(out);
   return out;
+}
+
+unsigned parts_of(const ChangeSet& c) {
+  unsigned parts = 0;
+  if (!c.messages.empty()) parts |= kHasMessages;
+  if (!c.updates.empty()) parts |= kHasUpdates;
+  if (!c.events.empty()) parts |= kHasEvents;
+  if (!c.received.empty()) parts |= kHasReceived;
+  if (!c.ratchets.empty()) parts |= kHasRatchets;
+  const bool forgets = std::any_of(c.ratchets.begin(), c.ratchets.end(),
+                                   [](const Ratchet& r) { return r.record.empty(); });
+  const bool replaces =
+      std::any_of(c.received.begin(), c.received.end(), [](const Received& r) { return r.known; });
+  if (c.profile || !c.contacts.empty() || !c.prekeys.empty() || !c.undecrypted.empty() || forgets ||
+      replaces)
+    parts |= kHasSeldom;
+  return parts;
 }
 
 // "{1,-2,3}" -> numbers; null: none.
@@ -272,21 +347,25 @@ std::vector<std::int64_t> numbers(const pqxx::field& field) {
 
 }  // namespace
 
+unsigned parts_of(const std::vector<const ChangeSet*>& batch) {
+  unsigned parts = 0;
+  for (const ChangeSet* change : batch) parts |= parts_of(*change);
+  return parts;
+}
+
 // `@` stands for the next parameter, cast to the type that follows.
-const std::string& apply_sql() {
-  static const std::string sql = [] {
-    std::string out;
-    int n = 0;
-    for (std::string_view rest = kSql; !rest.empty();) {
-      auto at = rest.find('@');
-      out.append(rest.substr(0, at));
-      if (at == std::string_view::npos) break;
-      out += "$" + std::to_string(++n) + "::";
-      rest.remove_prefix(at + 1);
-    }
-    return out;
-  }();
-  return sql;
+std::string apply_sql(unsigned parts) {
+  const std::string sql = unnumbered(parts);
+  std::string out;
+  int n = 0;
+  for (std::string_view rest = sql; !rest.empty();) {
+    auto at = rest.find('@');
+    out.append(rest.substr(0, at));
+    if (at == std::string_view::npos) break;
+    out += "$" + std::to_string(++n) + "::";
+    rest.remove_prefix(at + 1);
+  }
+  return out;
 }
 
 std::set<std::int32_t> buckets_of(const std::vector<const ChangeSet*>& batch) {
@@ -299,11 +378,11 @@ std::set<std::int32_t> buckets_of(const std::vector<const ChangeSet*>& batch) {
   return buckets;
 }
 
-Parameters apply_parameters(const std::vector<const ChangeSet*>& batch) {
+Parameters apply_parameters(const std::vector<const ChangeSet*>& batch, unsigned parts) {
   BatchColumns parameters;
   for (std::size_t i = 0; i < batch.size(); ++i)
     parameters.add(static_cast<std::int64_t>(i) + 1, *batch[i]);
-  return parameters.all();
+  return parameters.of(parts);
 }
 
 Parameters erase_parameters(const std::vector<const ChangeSet*>& batch) {

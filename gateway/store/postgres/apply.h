@@ -12,14 +12,16 @@
 
 namespace gw::store::postgres {
 
-inline constexpr const char* kApply = "apply";
 inline constexpr std::string_view kUserMissing = "USER_MISSING";
-const std::string& apply_sql();
+
+// Which of the statement's parts a batch needs: one statement for each that occurs, of 64.
+unsigned parts_of(const std::vector<const ChangeSet*>& batch);
+std::string apply_sql(unsigned parts);
 
 // The buckets that the batch's rows go to: their partitions have to be there.
 std::set<std::int32_t> buckets_of(const std::vector<const ChangeSet*>& batch);
 
-Parameters apply_parameters(const std::vector<const ChangeSet*>& batch);
+Parameters apply_parameters(const std::vector<const ChangeSet*>& batch, unsigned parts);
 // (tenant, uid, term, version) of those that erase keys.
 Parameters erase_parameters(const std::vector<const ChangeSet*>& batch);
 // BUG USER_MISSING when a user has no row: nothing was applied then.

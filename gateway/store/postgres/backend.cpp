@@ -5,15 +5,16 @@ namespace gw::store {
 namespace {
 
 using postgres::Reader;
+using postgres::Troubles;
 using postgres::Writer;
 
 class PostgresBackend final : public Backend {
  public:
   explicit PostgresBackend(PostgresOptions options)
-      : options_(std::move(options)), reader_(options_) {}
+      : options_(std::move(options)), troubles_(options_.trouble), reader_(options_) {}
 
   Result<std::vector<Outcome>> apply(std::span<const Sealed> batch) override {
-    return write([&](Writer& w) { return w.apply(batch); });
+    return serve([&](Writer& w) { return w.apply(batch); });
   }
   Result<void> reopen() override {
     writer_.reset();
@@ -24,13 +25,13 @@ class PostgresBackend final : public Backend {
     return {};
   }
   Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment) override {
-    return write([&](Writer& w) { return w.enlist(enlistment); });
+    return serve([&](Writer& w) { return w.enlist(enlistment); });
   }
   Result<Term> claim(UserRef user) override {
-    return write([&](Writer& w) { return w.claim(user); });
+    return serve([&](Writer& w) { return w.claim(user); });
   }
   Result<std::size_t> sweep(WallTime before, std::size_t limit) override {
-    return write([&](Writer& w) { return w.sweep(before, limit); });
+    return serve([&](Writer& w) { return w.sweep(before, limit); });
   }
   Result<std::optional<Bytes>> root_key() override {
     return write([&](Writer& w) { return w.root_key(); });
@@ -82,24 +83,29 @@ class PostgresBackend final : public Backend {
   }
 
  private:
-  // For a call in the middle of life, what is wrong with the server only means: not now.
-  static Error not_now(Error error) {
-    if (error.kind == ErrorKind::kConfig) error.kind = ErrorKind::kRetryLater;
-    return error;
-  }
   // A session that is spent is opened anew by the next call.
   template <class F>
   std::invoke_result_t<F, Writer&> write(F&& call) {
     if (!writer_)
-      if (auto opened = reopen(); !opened) return fail(not_now(std::move(opened).error()));
+      if (auto opened = reopen(); !opened)
+        return fail(troubles_.not_now(std::move(opened).error()));
     auto result = call(*writer_);
     if (writer_->spent()) writer_.reset();
+    return result;
+  }
+  // The same once the store runs.
+  template <class F>
+  std::invoke_result_t<F, Writer&> serve(F&& call) {
+    auto result = write(call);
+    if (!result) return fail(troubles_.not_now(std::move(result).error()));
+    troubles_.over();
     return result;
   }
 
   const PostgresOptions options_;
   std::string durability_;
   std::unique_ptr<Writer> writer_;  // the commit thread's
+  Troubles troubles_;               // its own
   Reader reader_;                   // the read thread's
 };
 

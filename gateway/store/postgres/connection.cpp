@@ -22,6 +22,9 @@ struct Warnings final : pqxx::errorhandler {
 
 namespace {
 
+constexpr std::string_view kReadOnly = "POSTGRES_READ_ONLY", kFull = "POSTGRES_FULL",
+                           kSessionLost = "POSTGRES_SESSION_LOST";
+
 struct Rule {
   std::string_view state;  // SQLSTATE, or its class
   ErrorKind kind;
@@ -32,15 +35,18 @@ struct Rule {
 constexpr Rule kRules[] = {
     {"22012", ErrorKind::kBug, "ROW_MISSING", "a change set names a row that is not there"},
     {"23", ErrorKind::kBug, "ROW_REFUSED", "a row breaks a constraint of the schema"},
-    {"25006", ErrorKind::kRetryLater, "POSTGRES_READ_ONLY",
+    {"25006", ErrorKind::kRetryLater, kReadOnly,
      "the server takes no writes: it is a standby, or is set read-only"},
+    {"25P03", ErrorKind::kUnknownOutcome, "POSTGRES_GONE", "the server ended the session"},
+    {"26", ErrorKind::kRetryLater, kSessionLost,
+     "the session does not know the gateway's statements: a pooler has to pool by session"},
     {"28", ErrorKind::kConfig, "POSTGRES_REFUSED", "the server does not accept this user"},
     {"3D", ErrorKind::kConfig, "POSTGRES_NO_DATABASE", "there is no such database: create it"},
     {"40003", ErrorKind::kUnknownOutcome, "POSTGRES_UNKNOWN", ""},
     {"40", ErrorKind::kRetryLater, "POSTGRES_CONFLICT", ""},
     {"42501", ErrorKind::kConfig, "POSTGRES_NO_RIGHT",
      "the gateway's user may not do this: make it the owner of its database"},
-    {"53", ErrorKind::kRetryLater, "POSTGRES_FULL",
+    {"53", ErrorKind::kRetryLater, kFull,
      "the server is out of disk, memory or connections: make room"},
     {"55P03", ErrorKind::kRetryLater, "POSTGRES_LOCKED", "another session holds a lock"},
     {"57014", ErrorKind::kRetryLater, "POSTGRES_TIMEOUT", "a statement took too long"},
@@ -88,13 +94,30 @@ Error caught() {
     return error_of("40003");
   } catch (const pqxx::transaction_rollback&) {
     return error_of("40001");
+  } catch (const pqxx::insufficient_privilege&) {
+    return error_of("42501");  // the one whose state libpqxx 6.4 leaves out
   } catch (const pqxx::sql_error& e) {
     return error_of(e.sqlstate());
   } catch (const pqxx::conversion_error&) {
     return {ErrorKind::kCorrupt, "POSTGRES_DAMAGED", "a value does not have its column's form", {}};
-  } catch (const std::exception&) {
+  } catch (const pqxx::internal_error&) {
+    return {ErrorKind::kUnknownOutcome, "POSTGRES_UNKNOWN", {}, {}};
+  } catch (const std::logic_error&) {
     return {ErrorKind::kBug, "POSTGRES_ERROR", "libpqxx refused the call", {}};
+  } catch (const std::exception&) {
+    // No answer of the server, or one that could not be taken in: the statement may have been done.
+    return {ErrorKind::kUnknownOutcome, "POSTGRES_UNKNOWN", {}, {}};
   }
+}
+
+Error Troubles::not_now(Error error) {
+  const bool config = error.kind == ErrorKind::kConfig;
+  if ((config || error.reason == kFull) && error.reason != told_) {
+    told_ = error.reason;
+    if (tell_) tell_(error);
+  }
+  if (config) error.kind = ErrorKind::kRetryLater;
+  return error;
 }
 
 Bytes octets(const pqxx::field& field) {
@@ -174,7 +197,8 @@ Connection::~Connection() = default;
 bool Connection::spent() const { return spent_ || !db_->is_open(); }
 
 Error Connection::noted(Error error) {
-  if (error.kind == ErrorKind::kUnknownOutcome || error.reason == "POSTGRES_READ_ONLY")
+  if (error.kind == ErrorKind::kUnknownOutcome || error.reason == kReadOnly ||
+      error.reason == kSessionLost)
     spent_ = true;
   return error;
 }

@@ -6,8 +6,9 @@
 // Errors, by SQLSTATE (PostgreSQL 15, appendix A):
 //   UNKNOWN_OUTCOME  the session was lost, or the wait for a standby was given up, while something
 //                    that may have been committed was under way
-//   RETRY_LATER      surely not committed: no session, serialization failure, deadlock, lock or
-//                    statement timeout, out of disk, memory or connections, read-only
+//   RETRY_LATER      surely not committed: no session, or one that forgot our statements,
+//                    serialization failure, deadlock, lock or statement timeout, out of disk,
+//                    memory or connections, read-only
 //   CORRUPT          data or an index are damaged
 //   CONFIG           no such database, user or right
 //   BUG              a constraint or a guard refused a row; a statement does not fit the schema
@@ -34,6 +35,19 @@ struct Warnings;
 
 // In a catch block: what libpqxx threw, as a decision.
 Error caught();
+
+// For a call in the middle of life, what only an operator can mend (CONFIG: a right that was taken
+// away) means: not now. The operator is told, once until a call succeeds again. Not thread-safe.
+class Troubles {
+ public:
+  explicit Troubles(std::function<void(const Error&)> tell) : tell_(std::move(tell)) {}
+  Error not_now(Error error);
+  void over() { told_ = {}; }
+
+ private:
+  const std::function<void(const Error&)> tell_;
+  std::string_view told_;  // the reason
+};
 
 inline pqxx::binarystring binary(ByteView octets) { return {octets.data(), octets.size()}; }
 Bytes octets(const pqxx::field& field);  // NULL: empty

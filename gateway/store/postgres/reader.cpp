@@ -84,9 +84,8 @@ Result<void> Reader::connect() {
 }
 
 Error Reader::not_now(Error error) {
-  if (error.kind == ErrorKind::kConfig || error.kind == ErrorKind::kUnknownOutcome)
-    error.kind = ErrorKind::kRetryLater;
-  return error;
+  if (error.kind == ErrorKind::kUnknownOutcome) error.kind = ErrorKind::kRetryLater;
+  return troubles_.not_now(std::move(error));
 }
 
 Result<std::optional<DataKey>> Reader::data_key(std::uint32_t id) {
@@ -207,11 +206,14 @@ Result<std::vector<Received>> Reader::find_received(UserRef user, std::span<cons
   });
 }
 
+// A sweep moves events from a partition that it drops. Whoever has to wait for that, with a
+// snapshot from before it, would see them in neither place: so the lock comes before the snapshot.
 // The database counts the octets, so that a page of large events is not sent in vain.
 Result<std::vector<EventRow>> Reader::load_events(UserRef user, EventSeq after, std::size_t limit,
                                                   std::size_t max_bytes) {
   return read([&](Transaction& tx) -> Result<std::vector<EventRow>> {
     std::vector<EventRow> page;
+    GW_TRY(tx.run("LOCK TABLE ONLY event IN ACCESS SHARE MODE"));
     GW_ASSIGN(auto rows,
               tx.rows("SELECT seq, at, payload FROM (SELECT seq, at, payload,"
                       " sum(length(payload)) OVER (ORDER BY seq) - length(payload) AS before"

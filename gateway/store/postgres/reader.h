@@ -13,7 +13,8 @@ namespace gw::store::postgres {
 
 class Reader {
  public:
-  explicit Reader(PostgresOptions options) : options_(std::move(options)) {}
+  explicit Reader(PostgresOptions options)
+      : options_(std::move(options)), troubles_(options_.trouble) {}
 
   // As in Backend.
   Result<std::optional<DataKey>> data_key(std::uint32_t id);
@@ -39,16 +40,20 @@ class Reader {
     for (int tries = 1;; ++tries) {
       if (auto there = connect(); !there) return fail(std::move(there).error());
       auto result = db_->get(work);
-      if (result) return result;
+      if (result) {
+        troubles_.over();
+        return result;
+      }
       const bool spent = db_->spent();
       if (spent) db_.reset();
       if (!spent || tries == 2) return fail(not_now(std::move(result).error()));
     }
   }
   Result<void> connect();
-  static Error not_now(Error error);
+  Error not_now(Error error);
 
   const PostgresOptions options_;
+  Troubles troubles_;
   std::optional<Connection> db_;
 };
 

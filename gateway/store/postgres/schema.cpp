@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <optional>
 
 namespace gw::store::postgres {
 namespace {
@@ -117,18 +119,30 @@ static_assert(kSteps.size() == kSchemaVersion);
 
 // `{}` stands for the partition's suffix, `{v}` for the bucket. Made beside the parent and
 // attached: that stops neither readers nor writers of the other partitions.
-constexpr const char* kPartition1 = R"sql(
+constexpr const char* partition_sql(Table table) {
+  switch (table) {
+    case Table::kMessage:
+      return R"sql(
 CREATE TABLE message{} (LIKE message INCLUDING ALL) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX ON message{} (tenant, uid, ord);
 CREATE UNIQUE INDEX ON message{} (tenant, uid, request);
 ALTER TABLE message ATTACH PARTITION message{} FOR VALUES IN ({v});
+)sql";
+    case Table::kEvent:
+      return R"sql(
 CREATE TABLE event{} (LIKE event INCLUDING ALL);
 CREATE UNIQUE INDEX ON event{} (tenant, uid, seq);
 ALTER TABLE event ATTACH PARTITION event{} FOR VALUES IN ({v});
+)sql";
+    case Table::kReceived:
+      return R"sql(
 CREATE TABLE received{} (LIKE received INCLUDING ALL);
 CREATE UNIQUE INDEX ON received{} (tenant, uid, message);
 ALTER TABLE received ATTACH PARTITION received{} FOR VALUES IN ({v});
 )sql";
+  }
+  return "";
+}
 
 constexpr const char* name_of(Table table) {
   constexpr const char* kNames[] = {"message", "event", "received"};
@@ -161,15 +175,34 @@ std::string filled_in(std::string sql, std::int32_t bucket) {
   return sql;
 }
 
+std::string partition_name(Table table, std::int32_t bucket) {
+  return filled_in(std::string(name_of(table)) + "{}", bucket);
+}
+// Nothing when it is no partition of ours: somebody else's stays.
+std::optional<std::int32_t> bucket_in(Table table, const std::string& name) {
+  const auto at = name.rfind('_') + 1;
+  const bool negative = name.compare(at, 1, "m") == 0;
+  const char *begin = name.data() + at + (negative ? 1 : 0), *end = name.data() + name.size();
+  std::int32_t bucket = 0;
+  if (std::from_chars(begin, end, bucket).ec != std::errc()) return {};
+  if (negative) bucket = -bucket;
+  if (partition_name(table, bucket) != name) return {};
+  return bucket;
+}
+Result<bool> is_there(Transaction& tx, const std::string& name) {
+  GW_ASSIGN(auto there, tx.rows("SELECT to_regclass('" + name + "') IS NOT NULL"));
+  return there[0][0].as<bool>();
+}
+
 }  // namespace
 
 Result<void> prepare_schema(Connection& db) {
   // One at a time; the lock goes with the transaction, whatever becomes of us.
   return db.transaction([&](Transaction& tx) -> Result<void> {
     GW_TRY(tx.run(std::string("SELECT pg_advisory_xact_lock(") + kMigrationLock + ")"));
-    GW_ASSIGN(auto there, tx.rows("SELECT to_regclass('gateway_schema') IS NOT NULL"));
+    GW_ASSIGN(bool there, is_there(tx, "gateway_schema"));
     int version = 0, oldest_reader = 0;
-    if (there[0][0].as<bool>()) {
+    if (there) {
       GW_ASSIGN(auto rows, tx.rows("SELECT version, oldest_reader FROM gateway_schema"));
       if (rows.size() != 1)
         return fail(ErrorKind::kConfig, "SCHEMA_DAMAGED",
@@ -198,10 +231,11 @@ std::int32_t bucket_of(WallTime at) {
 Result<void> make_partitions(Connection& db, std::int32_t bucket) {
   return db.transaction([&](Transaction& tx) -> Result<void> {
     GW_TRY(tx.run(std::string("SELECT pg_advisory_xact_lock(") + kMigrationLock + ")"));
-    GW_ASSIGN(auto there,
-              tx.rows(filled_in("SELECT to_regclass('message{}') IS NOT NULL", bucket)));
-    if (there[0][0].as<bool>()) return {};
-    return tx.run(filled_in(kPartition1, bucket));
+    for (Table table : kPartitioned) {  // a sweep may have dropped some of them
+      GW_ASSIGN(auto there, is_there(tx, partition_name(table, bucket)));
+      if (!there) GW_TRY(tx.run(filled_in(partition_sql(table), bucket)));
+    }
+    return {};
   });
 }
 
@@ -212,11 +246,8 @@ Result<std::vector<std::int32_t>> buckets_before(Connection& db, Table table, st
                                              " ON c.oid=i.inhrelid WHERE i.inhparent='") +
                                  name_of(table) + "'::regclass"));
     for (const auto& row : rows) {
-      auto name = row[0].as<std::string>();
-      auto suffix = name.substr(name.rfind('_') + 1);
-      const bool negative = suffix.starts_with('m');
-      auto bucket = std::stoi(negative ? suffix.substr(1) : suffix) * (negative ? -1 : 1);
-      if (bucket < before) buckets.push_back(bucket);
+      auto bucket = bucket_in(table, row[0].as<std::string>());
+      if (bucket && *bucket < before) buckets.push_back(*bucket);
     }
     std::sort(buckets.begin(), buckets.end());
     return buckets;
@@ -227,9 +258,9 @@ Result<bool> drop_partition(Connection& db, Table table, std::int32_t bucket, st
   return db.get([&](Transaction& tx) -> Result<bool> {
     GW_TRY(tx.run(kDropPatience));
     GW_TRY(tx.run(std::string("SELECT pg_advisory_xact_lock(") + kMigrationLock + ")"));
-    const auto name = filled_in(std::string(name_of(table)) + "{}", bucket);
-    GW_ASSIGN(auto there, tx.rows("SELECT to_regclass('" + name + "') IS NOT NULL"));
-    if (!there[0][0].as<bool>()) return false;  // another replica was faster
+    const auto name = partition_name(table, bucket);
+    GW_ASSIGN(bool there, is_there(tx, name));
+    if (!there) return false;  // another replica was faster
     if (table == Table::kMessage) {
       GW_ASSIGN(auto left, tx.rows(filled_in(kUnsettledIn, bucket)));
       if (left[0][0].as<bool>()) return false;

@@ -19,7 +19,7 @@ Result<void> prepare_schema(Connection& db);
 // whole.
 inline constexpr Millis kPartition{2 * 24 * 3600'000};
 std::int32_t bucket_of(WallTime at);
-// Makes the three tables' partitions of a bucket, if they are not there.
+// Makes the three tables' partitions of a bucket, those that are not there.
 Result<void> make_partitions(Connection& db, std::int32_t bucket);
 
 enum class Table : std::uint8_t { kMessage, kEvent, kReceived };

@@ -36,7 +36,6 @@ Result<std::unique_ptr<Writer>> Writer::open(const PostgresOptions& options) {
   auto writer = std::unique_ptr<Writer>(new Writer(std::move(db)));
   GW_TRY(writer->check_durability());
   GW_TRY(prepare_schema(writer->db_));
-  writer->db_.prepare(kApply, apply_sql());
   writer->db_.prepare("erase", kEraseKeys);
   return writer;
 }
@@ -59,10 +58,10 @@ Result<void> Writer::check_durability() {
                   "stops: set fsync=on");
     std::string commit = text(3);
     durability_ = "PostgreSQL " + text(0) + ": fsync on, full_page_writes " + text(2);
-    if (commit != "on" && commit != "remote_apply") {
-      GW_TRY(tx.run("SET SESSION synchronous_commit=on"));
-      commit = "on (the server's own setting, " + commit + ", is not used)";
-    }
+    const bool weak = commit != "on" && commit != "remote_apply";
+    // Set even where it is so already: the server's default may change under the session.
+    GW_TRY(tx.run("SET SESSION synchronous_commit=" + (weak ? std::string("on") : commit)));
+    if (weak) commit = "on (the server's own setting, " + commit + ", is not used)";
     durability_ += ", synchronous_commit " + commit;
     durability_ += text(4).empty()
                        ? ", no synchronous standby: the loss of this server's disk loses "
@@ -80,7 +79,10 @@ Result<std::vector<Outcome>> Writer::apply(std::span<const Sealed> batch) {
             [&](std::size_t a, std::size_t b) { return batch[a].rows.user < batch[b].rows.user; });
   Batch sorted;
   for (auto i : order) sorted.push_back(&batch[i].rows);
-  auto found = apply_sorted(sorted);
+  const bool erases =
+      std::any_of(sorted.begin(), sorted.end(), [](auto* c) { return c->erase_keys; });
+  // What erases takes two statements, and is rolled back when it does not apply: alone, then.
+  auto found = erases && sorted.size() > 1 ? one_by_one(sorted) : apply_sorted(sorted);
   // One change set that is wrong in itself fails the statement for all.
   if (!found && found.error().kind == ErrorKind::kBug) found = one_by_one(sorted);
   if (!found) return found;
@@ -91,16 +93,26 @@ Result<std::vector<Outcome>> Writer::apply(std::span<const Sealed> batch) {
 
 Result<std::vector<Outcome>> Writer::apply_sorted(const Batch& batch) {
   constexpr int kTries = 4;
-  const bool erases =
-      std::any_of(batch.begin(), batch.end(), [](auto* c) { return c->erase_keys; });
   GW_TRY(make_room(buckets_of(batch)));
   for (int tries = 1;; ++tries) {
-    auto answer = erases ? apply_erasing(batch) : db_.statement(kApply, apply_parameters(batch));
-    if (answer) return apply_outcomes(batch, *answer);
+    auto outcomes = batch.front()->erase_keys ? apply_erasing(batch) : apply_plain(batch);
     // A deadlock, or a serialization failure: rolled back, and the next try sees the other's work.
-    if (answer.error().reason != "POSTGRES_CONFLICT" || tries == kTries)
-      return fail(std::move(answer).error());
+    if (outcomes || outcomes.error().reason != "POSTGRES_CONFLICT" || tries == kTries)
+      return outcomes;
   }
+}
+
+Result<std::vector<Outcome>> Writer::apply_plain(const Batch& batch) {
+  const unsigned parts = parts_of(batch);
+  GW_ASSIGN(auto answer, db_.statement(prepared(parts), apply_parameters(batch, parts)));
+  return apply_outcomes(batch, answer);
+}
+
+// Its name; the session knows it from now on.
+std::string Writer::prepared(unsigned parts) {
+  std::string name = "apply_" + std::to_string(parts);
+  if (prepared_.insert(parts).second) db_.prepare(name, apply_sql(parts));
+  return name;
 }
 
 Result<std::vector<Outcome>> Writer::one_by_one(const Batch& batch) {
@@ -110,6 +122,14 @@ Result<std::vector<Outcome>> Writer::one_by_one(const Batch& batch) {
     auto found = apply_sorted({change});
     if (found) {
       outcomes.push_back(std::move((*found)[0]));
+    } else if (found.error().kind == ErrorKind::kRetryLater ||
+               found.error().kind == ErrorKind::kConfig) {
+      // Those before it are committed and have their answers; those behind it would fare no better.
+      Outcome failed;
+      failed.error = std::move(found).error();
+      failed.error.kind = ErrorKind::kRetryLater;
+      outcomes.resize(batch.size(), failed);
+      break;
     } else if (found.error().kind != ErrorKind::kBug) {
       return fail(std::move(found).error());  // what is done already is found applied next time
     } else if (found.error().reason == kUserMissing) {
@@ -130,12 +150,22 @@ Result<void> Writer::make_room(const std::set<std::int32_t>& buckets) {
   return {};
 }
 
-// What a withdrawal deletes goes first: one statement cannot delete a row and insert it anew.
-Result<pqxx::result> Writer::apply_erasing(const Batch& batch) {
-  return db_.get([&](Transaction& tx) -> Result<pqxx::result> {
-    GW_TRY(tx.statement("erase", erase_parameters(batch)));
-    return tx.statement(kApply, apply_parameters(batch));
+// Of one change set. What it deletes goes first: one statement cannot delete a row and insert it
+// anew. What then does not apply must not have deleted anything.
+Result<std::vector<Outcome>> Writer::apply_erasing(const Batch& one) {
+  std::vector<Outcome> refused;
+  auto done = db_.get([&](Transaction& tx) -> Result<std::vector<Outcome>> {
+    GW_TRY(tx.statement("erase", erase_parameters(one)));
+    const unsigned parts = parts_of(one);
+    GW_ASSIGN(auto answer, tx.statement(prepared(parts), apply_parameters(one, parts)));
+    GW_ASSIGN(auto outcomes, apply_outcomes(one, answer));
+    const Kind kind = outcomes.front().kind;
+    if (kind != Kind::kExists && kind != Kind::kFailed) return outcomes;
+    refused = std::move(outcomes);
+    return fail(ErrorKind::kRejected, "ROLLED_BACK");
   });
+  if (!done && !refused.empty()) return refused;
+  return done;
 }
 
 Result<std::pair<UserRef, bool>> Writer::enlist(const Enlistment& e) {
@@ -230,17 +260,26 @@ Result<std::size_t> Writer::sweep(WallTime before, std::size_t limit) {
       bucket_of(std::chrono::time_point_cast<Millis>(std::chrono::system_clock::now()));
   GW_TRY(make_room({today, today + 1}));  // tomorrow's is there before anybody needs it
   std::size_t dropped = 0;
+  std::optional<Error> kept;
   for (Table table : kPartitioned) {
     GW_ASSIGN(auto buckets, buckets_before(db_, table, bucket_of(before)));
     std::size_t here = 0;
     for (auto bucket : buckets) {
       if (here == limit) break;
-      GW_ASSIGN(bool gone, drop_partition(db_, table, bucket, today));
-      if (gone) ++here;
       buckets_.erase(bucket);
+      auto gone = drop_partition(db_, table, bucket, today);
+      if (!gone && gone.error().kind != ErrorKind::kRetryLater)
+        return fail(std::move(gone).error());
+      if (!gone) {
+        // Somebody reads this table; the others need not wait for that.
+        kept = std::move(gone).error();
+        break;
+      }
+      if (*gone) ++here;
     }
     dropped += here;
   }
+  if (kept) return fail(*std::move(kept));
   return dropped;
 }
 

@@ -2,7 +2,8 @@
 // It ends with the test's process, however that ends.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync,
+  writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
 // Debian keeps the server's programs out of PATH, a folder a version.
@@ -17,13 +18,52 @@ function program(name) {
 const become = process.getuid() === 0 ? ['--reuid=postgres', '--regid=postgres', '--init-groups'] : [];
 const as = (...command) => ['setpriv', [...become, '--pdeathsig', 'QUIT', ...command]];
 
+// A file system of so many megabytes in memory at `dir`, for the server's user: {full(), room(), unmount()}.
+// Throws with the reason where it cannot be mounted.
+function smallDisk(dir, megabytes) {
+  mkdirSync(dir);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'small', dir], { stdio: ['ignore', 'ignore', 'pipe'] });
+  if (become.length) execFileSync('chown', ['postgres:', dir]);
+  const unmount = () => execFileSync('umount', ['-l', dir]);
+  process.once('exit', unmount);
+  return {
+    // To the last page.
+    full() {
+      const file = openSync(`${dir}/filler`, 'w');
+      try { for (;;) writeSync(file, Buffer.alloc(4096)); } catch (error) { if (error.code !== 'ENOSPC') throw error; }
+      closeSync(file);
+    },
+    room: () => rmSync(`${dir}/filler`),
+    unmount() {
+      process.off('exit', unmount);
+      unmount();
+    },
+  };
+}
+// Why there are no small disks here; false where there are.
+export function noSmallDisks() {
+  if (process.getuid() !== 0) return 'only root may mount a small file system';
+  const dir = mkdtempSync('/tmp/gw-disk-');
+  try {
+    smallDisk(`${dir}/disk`, 1).unmount();
+    return false;
+  } catch (error) {
+    return `a small file system cannot be mounted: ${error.message}`;
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
 export class Postgres {
-  constructor(settings = {}) {
+  // small: {data?: MB, wal?: MB}: the databases, or the log of commits, on a disk of their own, as `disk`.
+  constructor(settings = {}, small = {}) {
     // In /tmp whatever TMPDIR says: another user has to reach it, and a socket's path is short.
     this.dir = mkdtempSync('/tmp/gw-postgres-');
     if (become.length) execFileSync('chown', ['postgres:', this.dir]);
+    this.tablespace = Boolean(small.data);
+    if (small.data || small.wal) this.disk = smallDisk(`${this.dir}/disk`, small.data ?? small.wal);
     const [command, args] = as(program('initdb'), '--no-sync', '--auth=trust', '--username=gateway', '--encoding=UTF8',
-      '--locale=C', `--pgdata=${this.dir}/data`);
+      '--locale=C', `--pgdata=${this.dir}/data`, ...(small.wal ? ['--wal-segsize=1', `--waldir=${this.dir}/disk/wal`] : []));
     execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: '/' });
     this.set({ listen_addresses: '', unix_socket_directories: this.dir, shared_buffers: '64MB', log_min_messages: 'warning', ...settings });
   }
@@ -87,6 +127,8 @@ export class Postgres {
 
   log() { return readFileSync(`${this.dir}/log`, 'utf8'); }
 
+  get running() { return this.child?.exitCode === null && this.child.signalCode === null; }
+
   // SIGTERM: smart, SIGINT: fast, SIGQUIT: as in a crash.
   async stop(signal = 'SIGINT') {
     if (!this.child) return;
@@ -96,6 +138,7 @@ export class Postgres {
   }
   async remove() {
     await this.stop('SIGQUIT');
+    this.disk?.unmount();
     rmSync(this.dir, { recursive: true, force: true });
   }
 
@@ -120,7 +163,11 @@ export class Postgres {
   }
   // Makes the database if it is not there.
   uri(database) {
-    if (this.child && !this.sql('postgres', `SELECT 1 FROM pg_database WHERE datname='${database}'`)) this.sql('postgres', `CREATE DATABASE "${database}"`);
+    if (this.child && !this.sql('postgres', `SELECT 1 FROM pg_database WHERE datname='${database}'`)) {
+      if (this.tablespace && !this.sql('postgres', `SELECT 1 FROM pg_tablespace WHERE spcname='small'`))
+        this.sql('postgres', `CREATE TABLESPACE small LOCATION '${this.dir}/disk'`);
+      this.sql('postgres', `CREATE DATABASE "${database}" ${this.tablespace ? 'TABLESPACE small' : ''}`);
+    }
     return `host=${this.dir} user=gateway dbname=${database}`;
   }
 }
