@@ -81,6 +81,7 @@ struct BodyWriter {
     native::to_proto(in.contact, *to.mutable_to());
     native::to_proto(in.sent_at, *to.mutable_sent_time());
     to_proto(in.content, *to.mutable_content());
+    to.set_earlier_seq(static_cast<std::uint64_t>(in.earlier));
   }
 };
 
@@ -155,7 +156,8 @@ std::optional<Body> body_of(const v1::MessageSent& in) {
   auto contact = contact_of(in.to());
   if (!contact || !in.content().has_text()) return std::nullopt;
   return message::SentElsewhere{in.message_id(), *std::move(contact), from_proto(in.sent_time()),
-                                message::Text{in.content().text().body()}};
+                                message::Text{in.content().text().body()},
+                                static_cast<EventSeq>(in.earlier_seq())};
 }
 
 std::optional<Body> body_of(const v1::Event& in) {

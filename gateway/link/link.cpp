@@ -282,7 +282,7 @@ class TcpLink final : public Link {
     ++probe_.up_now;
     deadline_.cancel();
     arm_keepalive();
-    if (listener_ != nullptr) listener_->link_up();
+    if (listener_ != nullptr) listener_->link_up(node);
   }
 
   // By WhatsApp, in so many words: it is there, unless it says that it is not.

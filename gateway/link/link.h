@@ -68,7 +68,8 @@ struct Down {
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual void link_up() = 0;            // logged in
+  // Logged in; `success` is what WhatsApp said to it.
+  virtual void link_up(const stanza::Node& success) = 0;
   virtual void link_down(Down why) = 0;  // once; the last call
   virtual void link_stanza(stanza::Node node) = 0;
 };

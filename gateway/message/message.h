@@ -132,6 +132,7 @@ struct SentElsewhere {
   Contact contact;
   WallTime sent_at;
   Content content;
+  EventSeq earlier = 0;  // as in MessageReceived
   bool operator==(const SentElsewhere&) const = default;
 };
 // A device of the contact had no valid keys and was left out of a message, or asked for it again

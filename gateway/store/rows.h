@@ -54,7 +54,7 @@ struct MessageInsert {
   message::State state = message::State::kWaiting;
   WallTime created;
   Bytes content;  // blob
-  Bytes stanza;   // blob: the encoded stanza while READY, else empty
+  Bytes stanza;   // blob: the encoded stanza while READY; later one that is owed to more devices
   Bytes devices;  // plain: which devices it went to, and what became of it there
   message::Reason reason = message::Reason::kNone;  // of one that is REJECTED at once
 };
@@ -139,7 +139,7 @@ struct MessageRow {
   message::Reason reason = message::Reason::kNone;
   WallTime created;
   Bytes content;  // empty when forgotten
-  Bytes stanza;   // empty unless READY or UNCONFIRMED
+  Bytes stanza;   // as in MessageInsert
   Bytes devices;  // empty: not known
 };
 struct UserRows {

@@ -135,6 +135,7 @@ struct Writer {
     put_contact(e.contact, m->mutable_contact());
     m->set_sent_ms(unix_ms(e.sent_at));
     m->set_text(std::get<message::Text>(e.content).body);
+    m->set_earlier(e.earlier);
   }
 };
 
@@ -155,6 +156,7 @@ Bytes write_profile(const Profile& from) {
     o->set_replaced_ms(old.replaced_ms);
   }
   p.set_rotating(from.rotating);
+  for (auto order : from.owed) p.add_owed(order);
   p.set_next_prekey_id(from.next_prekey_id);
   p.set_uploaded(from.uploaded);
   p.set_read_receipts(from.read_receipts);
@@ -175,6 +177,7 @@ Result<Profile> read_profile(ByteView blob) {
   if (!p.has_identity()) return out;  // withdrawn: only the name is left
   out.signed_prekey_ms = p.signed_prekey().created_ms();
   out.rotating = p.rotating();
+  out.owed.assign(p.owed().begin(), p.owed().end());
   bool ok = get_pair(p.identity(), out.identity.keys) && get_pair(p.noise(), out.noise) &&
             get_signed(p.signed_prekey(), out.signed_prekey);
   for (const auto& old : p.old_signed_prekeys()) {
@@ -381,11 +384,14 @@ Result<message::Event> read_event(const store::EventRow& row) {
       const auto& m = p.sent_elsewhere();
       out.body = message::SentElsewhere{m.message_id(), get_contact(m.contact()),
                                         from_unix_ms(m.sent_ms()),
-                                        message::Content(message::Text{m.text()})};
+                                        message::Content(message::Text{m.text()}), m.earlier()};
       return out;
     }
     case pb::EventPayload::BODY_NOT_SET:
-      break;
+      // Of a newer gateway beside this one: it must not hold up all that comes behind it.
+      if (row.payload.empty()) break;
+      out.body = message::Unsupported{{}, {}, row.at, "eventOfNewerGateway"};
+      return out;
   }
   return malformed();
 }

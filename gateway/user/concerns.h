@@ -76,12 +76,18 @@ void arrived(Draft& d, const Undecrypted& one);                        // it was
 
 // resends.cpp: what is encrypted again for devices that asked, or that a message did not reach
 void on_retry(Draft& d, const ReceiptInput& in);
-// An ack that says that devices were missing. True: the message is READY on.
-bool reaches_the_rest(Draft& d, Order order, const whatsapp::Ack& ack);
+// An ack that says that devices were missing: they get the text in a stanza of their own, which is
+// kept and left again until it is acked as well.
+void owe_the_rest(Draft& d, Order order, const whatsapp::Ack& ack);
+bool is_owed(const Draft& d, Order order);
+void rest_acked(Draft& d, Order order, const whatsapp::Ack& ack);
+void pay_what_is_owed(Draft& d);  // on a fresh link
+void expire_resends(Draft& d);
 void continue_resends(Draft& d, const Tag& named);
 void continue_all_resends(Draft& d);
 void drop_resends(Draft& d);  // the link went: WhatsApp asks again on the next one
-bool is_resending(const Draft& d, const Message& m);
+// Once every device has it, nobody can ask for the text again.
+void forget_if_delivered(Draft& d, Order order);
 
 // setup.cpp: our own keys, and the order of things on a fresh link
 void on_link_up(Draft& d);

@@ -36,6 +36,7 @@ void ask_keys(Draft& d, const message::Contact& contact, const Tag& named, const
   auto& lookup = d.now().lookups[named];
   lookup.stage = Lookup::Stage::kKeys;
   lookup.contact = contact;
+  lookup.devices = devices;
   std::vector<stanza::Jid> jids;
   for (auto device : devices) jids.push_back(stanza::Jid::lid(lid, device));
   d.effects.requests.push_back({RequestKind::kKeys, named, whatsapp::key_query(jids)});
@@ -221,9 +222,12 @@ void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer) {
     const std::string lid = peer->lid;
     auto now_ms = unix_ms(d.env().wall);
     // Whoever is still without a ratchet afterwards was not answered, or not validly.
-    for (const auto& device : peer->devices)
-      if (!usable_ratchet(d.conversation(tag), device.id))
+    for (const auto& device : peer->devices) {
+      const auto& asked = lookup.devices;
+      if (!usable_ratchet(d.conversation(tag), device.id) &&
+          std::find(asked.begin(), asked.end(), device.id) != asked.end())
         d.now().left_out[{tag, device.id}] = now_ms;
+    }
     for (const auto& entry : *keys) start_ratchet(d, tag, lid, entry);
   }
   std::vector<std::uint64_t> queries = std::move(lookup.queries);

@@ -132,7 +132,8 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   const Message* now = message(order);
   if (now == nullptr || !message::may_follow(now->state, state)) return false;
   Message& m = edit_message(order);
-  if (!message::is_settled(m.state)) {
+  const bool first = !message::is_settled(m.state);
+  if (first) {
     --unsettled_change_;
     unsettled_bytes_change_ -= static_cast<std::ptrdiff_t>(m.bytes());
     if (m.state == message::State::kReady)
@@ -140,11 +141,11 @@ bool Draft::settle(Order order, message::State state, message::Reason reason, Wa
   }
   m.state = state;
   m.reason = reason;
-  m.stanza.clear();
+  if (first) m.stanza.clear();  // later it may be a rest that is owed
   if (auto* update = update_of(m)) {
     update->state = state;
     update->reason = reason;
-    update->stanza = Bytes{};  // what is settled leaves no more
+    if (first) update->stanza = Bytes{};
   }
   ++counts.states[state];
   add_event(message::MessageStatus{m.message_id, m.request_id, m.to, state, reason, at});
@@ -158,7 +159,6 @@ void Draft::ready(Order order, Bytes stanza, std::vector<Reached> reached) {
   if (m.state == message::State::kReady) ready_bytes_change_ -= before;
   m.reached = std::move(reached);
   if (auto* update = update_of(m)) {
-    m.text.clear();  // its row holds it already
     update->state = message::State::kReady;
     update->stanza = stanza;
     update->devices = write_reached(m.reached);
@@ -184,6 +184,12 @@ void Draft::set_reached(Order order, std::vector<Reached> reached) {
   Message& m = edit_message(order);
   m.reached = std::move(reached);
   if (auto* update = update_of(m)) update->devices = write_reached(m.reached);
+}
+
+void Draft::set_rest(Order order, Bytes stanza) {
+  Message& m = edit_message(order);
+  m.stanza = std::move(stanza);
+  if (auto* update = update_of(m)) update->stanza = m.stanza;
 }
 
 void Draft::forget_text(Order order) {

@@ -102,6 +102,8 @@ class Draft {
   // Takes it to READY, or READY to another stanza: `reached` says whom for.
   void ready(Order order, Bytes stanza, std::vector<Reached> reached);
   void set_reached(Order order, std::vector<Reached> reached);
+  // Of a settled message: the bytes that it still owes; empty: none any more.
+  void set_rest(Order order, Bytes stanza);
   void forget_text(Order order);  // nobody can ask for it again
   Order next_order() const { return next_order_; }
   std::size_t unsettled() const;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "user/concerns.h"
 #include "whatsapp/content.h"
 
@@ -130,16 +132,17 @@ class Arrival {
       return receipt();
     }
     if (!signal::unpad(plain)) return tell_unreadable("PADDING");
-    // Only WhatsApp's server says `recipient`, of the user's own devices: a contact that puts its
-    // message into that envelope writes in nobody's name.
+    // A contact that puts its message into that envelope writes in nobody's name.
     std::optional<whatsapp::DeviceSent> own;
-    if (m_.recipient) own = whatsapp::read_device_sent(plain);
+    if (is_own()) own = whatsapp::read_device_sent(plain);
     auto content = whatsapp::decode_content(own ? own->message : plain);
     if (!content) return tell_unreadable(content.error().reason);
     if (m_.participant) return tell_unsupported("groupMessage");
     if (auto* kind = std::get_if<whatsapp::UnsupportedKind>(&*content))
       return tell_unsupported(kind->name);
     if (auto* known = std::get_if<message::Content>(&*content)) tell(std::move(*known), own);
+    if (std::holds_alternative<whatsapp::NoContent>(*content) && asked_)
+      return tell_unsupported("noContent");  // somebody waits to hear what became of it
     remember(cipher_hash_);
     receipt();
   }
@@ -153,7 +156,8 @@ class Arrival {
     auto chat = stanza::Jid::parse(own->destination);
     auto contact = contact_at(chat ? *chat : *m_.recipient);
     if (!contact) return tell_unsupported("deviceSentMessage");
-    d_.add_event(message::SentElsewhere{m_.id, *std::move(contact), sent_at(), std::move(content)});
+    d_.add_event(message::SentElsewhere{m_.id, *std::move(contact), sent_at(), std::move(content),
+                                        earlier()});
   }
 
   // It became an event before, as readable content.
@@ -184,7 +188,21 @@ class Arrival {
     send(d_, whatsapp::message_ack(m_));
   }
 
-  bool may_ask() const { return d_.all_undecrypted().size() < d_.env().limits.undecrypted; }
+  // WhatsApp's server says `recipient` of what the user's own devices send, and of nothing else.
+  bool is_own() const {
+    const auto& own = d_.now().own_lid;
+    return m_.recipient && !own.empty() && sender_.lid == own;
+  }
+
+  bool may_ask() const {
+    const auto all = d_.all_undecrypted();
+    const auto sender = event_name(d_, tag_, sender_);
+    const auto same = std::count_if(all.begin(), all.end(),
+                                    [&](const auto& one) { return one.sender == sender; });
+    const auto& limits = d_.env().limits;
+    return all.size() < limits.undecrypted &&
+           static_cast<std::size_t>(same) < limits.undecrypted_of_one;
+  }
 
   void tell_unreadable(std::string_view why) {
     if (asked_) {

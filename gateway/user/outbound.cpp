@@ -182,9 +182,15 @@ void on_ack(Draft& d, const AckInput& in) {
   auto order = d.env().ids.order_of(ack.id);
   const Message* m = order == 0 ? nullptr : d.message(order);
   if (m == nullptr || m->message_id != ack.id) return void(++d.counts.ignored);
+  d.now().unacked.erase(order);
+  if (is_owed(d, order)) return rest_acked(d, order, ack);
   if (ack.error == 0) {
-    if (reaches_the_rest(d, order, ack)) return;
+    const auto before = m->state;
+    const bool first = before == message::State::kReady || before == message::State::kDelivered ||
+                       before == message::State::kRead;
     d.settle(order, message::State::kSent, message::Reason::kNone, ack.at.value_or(d.env().wall));
+    if (first) owe_the_rest(d, order, ack);
+    forget_if_delivered(d, order);
     return;
   }
   auto reason = whatsapp::refusal(ack.error);
@@ -200,6 +206,7 @@ void on_ack(Draft& d, const AckInput& in) {
 void expire(Draft& d) {
   auto& env = d.env();
   forget_left_out(d);
+  expire_resends(d);
   for (const auto& one : d.all_undecrypted())
     if (one.since + env.limits.retry_window <= env.wall) give_up(d, one, "NO_RETRY");
   // What was held back had its keys: it was WhatsApp that took nothing.

@@ -6,18 +6,20 @@ namespace gw::user {
 
 namespace {
 
-// Once every device has it, nobody can ask for it again.
 void reached_device(Draft& d, Order order, std::uint16_t device) {
-  const Message& m = *d.message(order);
-  auto reached = m.reached;
+  auto reached = d.message(order)->reached;
   auto it = std::find_if(reached.begin(), reached.end(),
                          [&](const auto& r) { return r.device == device; });
   if (it == reached.end() || it->delivered) return;
   it->delivered = true;
-  const bool all =
-      std::all_of(reached.begin(), reached.end(), [](const auto& r) { return r.delivered; });
   d.set_reached(order, std::move(reached));
-  if (all && !m.forgotten && !is_resending(d, m)) d.forget_text(order);
+  forget_if_delivered(d, order);
+}
+
+// A receipt may overtake the ack, which may still say that devices were missing.
+void note_state(Draft& d, Order order, const Message& before, message::State state, WallTime at) {
+  if (before.state == message::State::kReady) d.now().unacked.insert(order);
+  d.settle(order, state, message::Reason::kNone, at);
 }
 
 }  // namespace
@@ -37,11 +39,11 @@ void on_receipt(Draft& d, const ReceiptInput& in) {
     }
     switch (receipt.kind) {
       case whatsapp::ReceiptKind::kDelivered:
-        d.settle(order, message::State::kDelivered, message::Reason::kNone, at);
+        note_state(d, order, *m, message::State::kDelivered, at);
         reached_device(d, order, receipt.from.device);
         break;
       case whatsapp::ReceiptKind::kRead:
-        d.settle(order, message::State::kRead, message::Reason::kNone, at);
+        note_state(d, order, *m, message::State::kRead, at);
         reached_device(d, order, receipt.from.device);
         break;
       case whatsapp::ReceiptKind::kRetry:

@@ -73,7 +73,10 @@ void rotate_if_due(Draft& d) {
   const auto now_ms = unix_ms(d.env().wall);
   const auto& limits = d.env().limits;
   if (d.now().rotate_retry_at && *d.now().rotate_retry_at > d.env().mono) return;
-  const bool due = now_ms - d.profile().signed_prekey_ms >= limits.signed_prekey_age.count();
+  d.now().rotate_retry_at.reset();
+  // Not a second one before WhatsApp took the first: it hands out the last that it took.
+  const bool due = !d.profile().rotating &&
+                   now_ms - d.profile().signed_prekey_ms >= limits.signed_prekey_age.count();
   if (!due && !d.profile().rotating) return;
   if (due) {
     Profile& profile = d.edit_profile();
@@ -109,6 +112,8 @@ void on_link_down(Draft& d) {
   d.now().rotate_retry_at.reset();
   drop_lookups(d);
   drop_resends(d);
+  d.now().unacked.clear();
+  d.now().own_lid.clear();
 }
 
 void on_count(Draft& d, const Result<stanza::Node>& answer) {
@@ -140,6 +145,7 @@ void on_active(Draft& d, const Result<stanza::Node>& answer) {
   if (!answer) return pause(d);
   d.now().setup = Setup::kActive;
   resend_ready(d);
+  pay_what_is_owed(d);
   continue_all_resends(d);
   advance_all(d);
   rotate_if_due(d);

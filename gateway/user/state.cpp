@@ -22,16 +22,19 @@ Bytes write_reached(const std::vector<Reached>& reached) {
   Bytes out;
   for (const auto& r : reached) {
     put_be<2>(out, r.device);
-    out.push_back(static_cast<std::uint8_t>((r.delivered ? 0x80 : 0) | (r.retries & 0x7f)));
+    out.push_back(static_cast<std::uint8_t>((r.delivered ? 0x80 : 0) | (r.told ? 0x40 : 0) |
+                                            (r.rest ? 0x20 : 0) | (r.retries & 0x1f)));
+    out.push_back(r.answered);
   }
   return out;
 }
 
 std::vector<Reached> read_reached(ByteView octets) {
   std::vector<Reached> out;
-  for (; octets.size() >= 3; octets = octets.subspan(3))
+  for (; octets.size() >= 4; octets = octets.subspan(4))
     out.push_back({static_cast<std::uint16_t>(get_be<2>(octets)), (octets[2] & 0x80) != 0,
-                   static_cast<std::uint8_t>(octets[2] & 0x7f)});
+                   (octets[2] & 0x20) != 0, (octets[2] & 0x40) != 0,
+                   static_cast<std::uint8_t>(octets[2] & 0x1f), octets[3]});
   return out;
 }
 
@@ -139,6 +142,8 @@ std::optional<WallTime> State::next_deadline(const Limits& limits, WallTime wall
   if (now.setup == Setup::kPaused) at(wall + (now.setup_retry_at - mono));
   if (now.upload_retry_at) at(wall + (*now.upload_retry_at - mono));
   for (const auto& [tag, one] : undecrypted) at(one.since + limits.retry_window);
+  for (const auto& [tag, list] : now.resends)
+    for (const auto& r : list) at(wall + (r.since + limits.waiting_timeout - mono));
   if (now.setup == Setup::kActive)
     at(now.rotate_retry_at ? wall + (*now.rotate_retry_at - mono)
                            : from_unix_ms(profile.signed_prekey_ms) + limits.signed_prekey_age);

@@ -43,8 +43,10 @@ struct Limits {
   Millis signed_prekey_age{std::chrono::days{7}};    // then another one takes its place
   Millis signed_prekey_kept{std::chrono::days{30}};  // after that
   Millis rotate_retry{60'000};                       // a rotation that failed
-  int retries = 5;                // a message, a device; both ways: clients stop there as well
-  std::size_t undecrypted = 256;  // asked for again at a time, then UNDECRYPTABLE at once
+  int retries = 5;           // a message, a device; both ways: clients stop there as well
+  std::size_t resends = 64;  // that wait for keys at a time; and messages that owe a rest
+  std::size_t undecrypted_of_one = 32;  // of one sender
+  std::size_t undecrypted = 256;        // asked for again at a time, then UNDECRYPTABLE at once
   std::size_t conversations_cached = 64;
   std::size_t settled_cached = 32;      // a later receipt costs a read
   Millis retry_window{24 * 3600'000};   // asked for again longer: it ends as UNDECRYPTABLE
@@ -65,7 +67,8 @@ struct Profile {
     std::int64_t replaced_ms = 0;
   };
   std::vector<OldPrekey> old_signed_prekeys;
-  bool rotating = false;  // WhatsApp has not confirmed the signed prekey yet
+  bool rotating = false;    // WhatsApp has not confirmed the signed prekey yet
+  std::vector<Order> owed;  // messages that devices were missing from, see resends.cpp
 };
 
 struct PrekeyBatch {
@@ -104,7 +107,10 @@ struct Conversation {
 struct Reached {
   std::uint16_t device = 0;
   bool delivered = false;
-  std::uint8_t retries = 0;  // answered; one above the limit: told that it is left out
+  bool rest = false;          // it was missing at first: its stanza is one of its own
+  bool told = false;          // that it is left out
+  std::uint8_t retries = 0;   // that were taken up
+  std::uint8_t answered = 0;  // count of the last one whose keys were used
 };
 Bytes write_reached(const std::vector<Reached>& reached);
 std::vector<Reached> read_reached(ByteView octets);
@@ -121,7 +127,8 @@ struct Message {
   std::string text;              // while WAITING; else only for the step that needs it
   bool forgotten = false;        // its row holds no text any more
   std::vector<Reached> reached;  // empty: not known, or not yet
-  Bytes stanza;                  // while READY: the bytes that leave, again and again the same
+  // While READY, or while a rest is owed: the bytes that leave, again and again the same.
+  Bytes stanza;
   // What it holds against the user's bound: the text, later the stanza, nothing once settled.
   std::size_t bytes() const {
     if (state == message::State::kWaiting) return text.size();
@@ -144,6 +151,9 @@ struct Undecrypted {
 // What has to be encrypted again: for a device that asked, or for those that were missing.
 struct Resend {
   Order order = 0;
+  message::Contact to;  // as the message names it
+  std::string lid;      // whose devices they are
+  MonoTime since;
   std::optional<std::uint16_t> device;  // nullopt: all that the message did not reach
   int count = 0;                        // as the device asked
   std::string phash;                    // of the ack that said so
@@ -154,6 +164,7 @@ struct Resend {
 struct Lookup {
   enum class Stage : std::uint8_t { kDevices, kKeys, kPaused } stage = Stage::kDevices;
   message::Contact contact;
+  std::vector<std::uint16_t> devices;  // kKeys: that were asked for
   MonoTime retry_at;                   // kPaused
   std::vector<std::uint64_t> queries;  // get_contact calls that wait for it
 };
@@ -172,7 +183,9 @@ struct Volatile {
   std::map<Tag, std::deque<Order>> waiting;  // WAITING messages of each contact as named
   std::map<std::pair<Tag, std::uint16_t>, std::int64_t> left_out;  // device without keys, since
   std::map<Tag, std::vector<Resend>> resends;  // by the contact as named: they wait for its keys
-  std::map<Tag, std::string> phashes;          // of acks that turned out to miss nobody
+  std::set<Order> unacked;                     // DELIVERED before WhatsApp's ack
+  std::string own_lid;
+  std::map<Tag, std::string> phashes;  // of acks that turned out to miss nobody
   std::optional<MonoTime> rotate_retry_at;
   EventSeq provider_ack = 0;  // to be written with the next change set
   bool held = false;          // something waits for room in ready_bytes

@@ -55,14 +55,15 @@ class NeedList {
   }
   // What a message that is encrypted again needs: its text, its contact.
   void resend(Order order) {
+    if (order <= 0 || order >= state_.account.next_order) return;
     auto m = state_.messages.find(order);
-    if (m == state_.messages.end()) return;
+    if (m == state_.messages.end()) return out.messages.push_back(order);
     if (m->second.text.empty() && !m->second.forgotten) out.messages.push_back(order);
     tag(m->second.contact);
   }
-  void retry(const std::string& id) {
-    message_id(id);
-    resend(env_.ids.order_of(id));
+  void retry(const std::string& id) { resend(env_.ids.order_of(id)); }
+  void owed() {
+    for (auto order : state_.profile.owed) resend(order);
   }
   void resends(const Tag& named) {
     if (auto it = state_.now.resends.find(named); it != state_.now.resends.end())
@@ -132,7 +133,11 @@ std::size_t size_of(const Input& input) {
                                         std::get<message::Text>(in.submit.content).body.size();
                                },
                                [](const InboundInput& in) { return in.bytes; },
-                               [](const MarkReadInput& in) { return in.ids.size() * 48; },
+                               [](const MarkReadInput& in) {
+                                 std::size_t n = 0;
+                                 for (const auto& id : in.ids) n += sizeof(id) + id.size();
+                                 return n;
+                               },
                                [](const ReceiptInput& in) { return in.receipt.ids.size() * 48; },
                                [](const NotificationInput& in) { return size_of_node(in.node); },
                                [](const AnswerInput& in) {
@@ -153,60 +158,64 @@ bool uploads(const State& state, const AnswerInput& in, const Env& env) {
 Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
   NeedList list(state, env);
   for (const auto& input : inputs) {
-    std::visit(Overloaded{[&](const SubmitInput& in) { list.contact(in.submit.contact); },
-                          [&](const QueryInput& in) { list.contact(in.contact); },
-                          [&](const MarkReadInput& in) { list.contact(in.from); },
-                          [&](const InboundInput& in) {
-                            if (auto sender = sender_contact(in.message))
-                              list.tag(env.names.contact(state.account.user, *sender));
-                            for (const auto& enc : in.message.encs)
-                              if (enc.type == "pkmsg") list.prekeys();
-                            // The key that was made for a retry goes with it.
-                            if (!state.undecrypted.empty()) list.prekeys();
-                          },
-                          [&](const ReceiptInput& in) {
-                            if (in.receipt.kind == whatsapp::ReceiptKind::kRetry)
-                              return list.retry(in.receipt.ids.front());
-                            for (const auto& id : in.receipt.ids) list.message_id(id);
-                          },
-                          [&](const AckInput& in) {
-                            if (in.ack.of != "message") return;
-                            list.message_id(in.ack.id);
-                            if (in.ack.error != 0 || !in.ack.phash.empty())
-                              list.contact_of(in.ack.id);
-                          },
-                          [&](const AnswerInput& in) {
-                            if (in.kind == RequestKind::kActive) {
-                              list.waiting();
-                              list.resends();
-                            }
-                            if (uploads(state, in, env)) list.prekeys();
-                            bool devices = in.kind == RequestKind::kDevices;
-                            if (devices || in.kind == RequestKind::kKeys) {
-                              list.tag(in.contact);
-                              list.resends(in.contact);
-                            }
-                            if (!devices || !in.answer) return;
-                            auto users = whatsapp::read_devices(*in.answer);
-                            if (!users) return;
-                            for (const auto& found : *users)
-                              list.contact({message::Contact::Kind::kLid, found.lid});
-                          },
-                          [&](const NotificationInput& in) {
-                            if (auto contact = notified_contact(in.node)) list.contact(*contact);
-                            if (whatsapp::low_keys(in.node)) list.prekeys();
-                          },
-                          [&](const TimerInput&) {
-                            list.waiting();
-                            list.resends();
-                            if (state.now.upload_retry_at || !state.undecrypted.empty())
-                              list.prekeys();
-                          },
-                          [&](const WithdrawInput&) {
-                            if (!state.undecrypted.empty()) list.prekeys();
-                          },
-                          [](const auto&) {}},
-               input);
+    std::visit(
+        Overloaded{[&](const SubmitInput& in) { list.contact(in.submit.contact); },
+                   [&](const QueryInput& in) { list.contact(in.contact); },
+                   [&](const MarkReadInput& in) { list.contact(in.from); },
+                   [&](const InboundInput& in) {
+                     if (auto sender = sender_contact(in.message))
+                       list.tag(env.names.contact(state.account.user, *sender));
+                     for (const auto& enc : in.message.encs)
+                       if (enc.type == "pkmsg") list.prekeys();
+                     // The key that was made for a retry goes with it.
+                     if (!state.undecrypted.empty() &&
+                         state.undecrypted.contains(env.names.received(
+                             state.account.user, in.message.sender().to_string(), in.message.id)))
+                       list.prekeys();
+                   },
+                   [&](const ReceiptInput& in) {
+                     if (in.receipt.kind == whatsapp::ReceiptKind::kRetry)
+                       return list.retry(in.receipt.ids.front());
+                     for (const auto& id : in.receipt.ids) list.message_id(id);
+                   },
+                   [&](const AckInput& in) {
+                     if (in.ack.of != "message") return;
+                     list.message_id(in.ack.id);
+                     if (in.ack.error != 0) list.contact_of(in.ack.id);
+                     if (!in.ack.phash.empty()) list.retry(in.ack.id);
+                   },
+                   [&](const AnswerInput& in) {
+                     if (in.kind == RequestKind::kActive) {
+                       list.waiting();
+                       list.resends();
+                       list.owed();
+                     }
+                     if (uploads(state, in, env)) list.prekeys();
+                     bool devices = in.kind == RequestKind::kDevices;
+                     if (devices || in.kind == RequestKind::kKeys) {
+                       list.tag(in.contact);
+                       list.resends(in.contact);
+                     }
+                     if (!devices || !in.answer) return;
+                     auto users = whatsapp::read_devices(*in.answer);
+                     if (!users) return;
+                     for (const auto& found : *users)
+                       list.contact({message::Contact::Kind::kLid, found.lid});
+                   },
+                   [&](const NotificationInput& in) {
+                     if (auto contact = notified_contact(in.node)) list.contact(*contact);
+                     if (whatsapp::low_keys(in.node)) list.prekeys();
+                   },
+                   [&](const TimerInput&) {
+                     list.waiting();
+                     list.resends();
+                     if (state.now.upload_retry_at || !state.undecrypted.empty()) list.prekeys();
+                   },
+                   [&](const WithdrawInput&) {
+                     if (!state.undecrypted.empty()) list.prekeys();
+                   },
+                   [](const auto&) {}},
+        input);
   }
   return std::move(list.out);
 }
@@ -222,6 +231,7 @@ Draft step(const State& state, std::span<const Input> inputs, const Existing& ex
                             d.effects.send.clear();
                             d.effects.requests.clear();
                             d.now().link = in.link;
+                            d.now().own_lid = in.own_lid;
                             on_link_up(d);
                           },
                           [&](const LinkDown&) { on_link_down(d); },

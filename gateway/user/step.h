@@ -28,7 +28,8 @@ struct SubmitInput {
   std::uint64_t origin = 0;  // whom to answer: see Reply
 };
 struct LinkUp {
-  std::uint64_t link = 0;  // its number: tells what was said on an earlier one
+  std::uint64_t link = 0;    // its number: tells what was said on an earlier one
+  std::string own_lid = {};  // ours, when WhatsApp told it
 };
 struct LinkDown {};
 struct InboundInput {

@@ -86,7 +86,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   bool leaving() const { return leaving_; }
 
  private:
-  void link_up() override;
+  void link_up(const stanza::Node& success) override;
   void link_down(link::Down why) override;
   void link_stanza(stanza::Node node) override;
 

@@ -77,7 +77,7 @@ void Strand::call(In input, Users::Done<bool> done) {
   when_open(
       [this, input = std::move(input), done = std::move(done)](const Result<void>& opened) mutable {
         if (!opened) return done(fail(opened.error()));
-        if (calls_.size() >= shared_.limits.open_queries) return done(fail(queue_full()));
+        if (full() || calls_.size() >= shared_.limits.open_queries) return done(fail(queue_full()));
         input.origin = next_origin_ += 2;
         calls_.emplace(input.origin, std::move(done));
         push(std::move(input));

@@ -333,9 +333,9 @@ void Strand::tell_down(std::string_view reason) {
   if (attachment_) attachment_->link_state(link_state_, reason);
 }
 
-void Strand::link_up() {
+void Strand::link_up(const stanza::Node& success) {
   tokens_.settled(true);
-  push(LinkUp{link_number_});
+  push(LinkUp{link_number_, whatsapp::own_lid(success)});
 }
 
 // Logged in is not enough: messages go both ways once our keys are there and the queue flows.

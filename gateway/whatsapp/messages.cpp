@@ -82,6 +82,11 @@ std::string participants_hash(std::vector<stanza::Jid> devices) {
   return "2:" + to_base64(ByteView(hash).first(6));
 }
 
+std::string own_lid(const Node& success) {
+  auto lid = success.attr_jid("lid");
+  return lid && lid->server == stanza::Server::kLid ? lid->user : std::string();
+}
+
 Result<Inbound> read_message(const Node& node) {
   Inbound m;
   m.id = node.attr_text("id");

@@ -30,6 +30,9 @@ stanza::Node retry_stanza(std::string_view id, Recipient recipient, int count);
 // What a sender compares with the phash of an ack: of these devices, in WhatsApp's form.
 std::string participants_hash(std::vector<stanza::Jid> devices);
 
+// The user part of our own LID, as the answer to a login tells it; empty: it does not.
+std::string own_lid(const stanza::Node& success);
+
 struct Inbound {
   std::string id;
   stanza::Jid from;                        // the sending device, or the group

@@ -100,7 +100,7 @@ ALTER TABLE event ALTER payload SET STORAGE EXTERNAL;
 INSERT INTO gateway_schema VALUES (1, 1, 1);
 )sql";
 
-// Version 1 writes messages without `devices`, and leaves what was asked for again alone.
+// Version 1 cannot read the events that came with it: one would hold up all behind it.
 constexpr const char* kVersion2 = R"sql(
 ALTER TABLE message ADD COLUMN devices bytea;
 CREATE TABLE undecrypted (
@@ -110,7 +110,7 @@ CREATE TABLE undecrypted (
   sealed bytea NOT NULL CHECK (length(sealed) > 0),
   PRIMARY KEY (tenant, uid, message)
 );
-UPDATE gateway_schema SET version=2;
+UPDATE gateway_schema SET version=2, oldest_reader=2;
 )sql";
 
 // Step n brings version n to n + 1; step 0 makes the schema.

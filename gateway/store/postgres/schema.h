@@ -9,7 +9,7 @@ namespace gw::store::postgres {
 
 inline constexpr int kSchemaVersion = 2;
 // The oldest gateway, by the schema that it knows, which still works on this one.
-inline constexpr int kOldestReader = 1;
+inline constexpr int kOldestReader = 2;
 
 // Makes or migrates the schema under an advisory lock. CONFIG SCHEMA_FROM_FUTURE when a newer
 // gateway made it and this one can no longer work on it.

@@ -92,7 +92,7 @@ struct Random {
         out.body = message::Pending{digits(20), contact(), time()};
         break;
       case 7:
-        out.body = message::SentElsewhere{digits(20), contact(), time(), message::Text{text(300)}};
+        out.body = message::SentElsewhere{digits(20), contact(), time(), message::Text{text(300)}, seq()};
         break;
     }
     return out;

@@ -148,7 +148,7 @@ class Server {
 // Remembers, and lets another thread wait.
 class Heard final : public Listener {
  public:
-  void link_up() override {
+  void link_up(const stanza::Node&) override {
     change([&] { up_ = true; });
   }
   void link_down(Down why) override {

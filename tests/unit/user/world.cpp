@@ -407,7 +407,7 @@ Effects World::answer(Effects effects) {
   return all;
 }
 
-Effects World::link_up() { return answer(run({LinkUp{++link_}})); }
+Effects World::link_up() { return answer(run({LinkUp{++link_, std::string(kOwnLid)}})); }
 
 Input World::submit(const std::string& request, const std::string& text,
                     std::uint64_t origin) const {

@@ -85,6 +85,7 @@ class World {
 
   static constexpr std::string_view kNumber = "+4915100000001";
   static constexpr std::string_view kLid = "900000000000001";
+  static constexpr std::string_view kOwnLid = "900000000000500";
 
   std::vector<Phone*> phones;  // devices of the contact
   Phone phone{std::string(kLid)};
