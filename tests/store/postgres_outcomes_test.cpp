@@ -245,7 +245,7 @@ TEST_F(PostgresOutcomesTest, ACommitStaysSynchronousWhenTheServersDefaultChanges
 }
 
 TEST_F(PostgresOutcomesTest, ASessionThatForgetsOurStatementsIsOpenedAnew) {
-  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off").value();
+  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off", Millis{15'000}).value();
   db.prepare("one", "SELECT 1");
   ASSERT_TRUE(db.statement("one", {}));
   ASSERT_TRUE(db.transaction([](Transaction& tx) { return tx.run("DEALLOCATE ALL"); }));
@@ -256,7 +256,7 @@ TEST_F(PostgresOutcomesTest, ASessionThatForgetsOurStatementsIsOpenedAnew) {
 }
 
 TEST_F(PostgresOutcomesTest, ATransactionThatTheServerEndsForBeingIdleWasNotCommitted) {
-  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off").value();
+  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off", Millis{15'000}).value();
   auto ended = db.transaction([&](Transaction& tx) -> Result<void> {
     GW_ASSIGN(auto rows, tx.rows("SELECT pg_backend_pid()"));
     GW_TRY(tx.run("SET idle_in_transaction_session_timeout=1"));
@@ -271,7 +271,7 @@ TEST_F(PostgresOutcomesTest, ATransactionThatTheServerEndsForBeingIdleWasNotComm
 
 // libpqxx has a class of its own for some, and leaves out the state of one.
 TEST_F(PostgresOutcomesTest, WhatTheServerRaisesIsDecidedByItsState) {
-  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off").value();
+  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off", Millis{15'000}).value();
   const std::pair<const char*, ErrorKind> all[] = {
       {"22012", ErrorKind::kBug},           {"23505", ErrorKind::kBug},
       {"25006", ErrorKind::kRetryLater},    {"26000", ErrorKind::kRetryLater},
