@@ -221,13 +221,10 @@ void on_keys(Draft& d, const Tag& named, const Result<stanza::Node>& answer) {
   if (peer != nullptr) {
     const std::string lid = peer->lid;
     auto now_ms = unix_ms(d.env().wall);
-    // Whoever is still without a ratchet afterwards was not answered, or not validly.
-    for (const auto& device : peer->devices) {
-      const auto& asked = lookup.devices;
-      if (!usable_ratchet(d.conversation(tag), device.id) &&
-          std::find(asked.begin(), asked.end(), device.id) != asked.end())
-        d.now().left_out[{tag, device.id}] = now_ms;
-    }
+    // Whoever was asked for and is still without a ratchet afterwards was not answered, or not
+    // validly. One that came to need keys meanwhile is asked for next.
+    for (auto device : lookup.devices)
+      if (!usable_ratchet(d.conversation(tag), device)) d.now().left_out[{tag, device}] = now_ms;
     for (const auto& entry : *keys) start_ratchet(d, tag, lid, entry);
   }
   std::vector<std::uint64_t> queries = std::move(lookup.queries);

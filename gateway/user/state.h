@@ -164,7 +164,7 @@ struct Resend {
 struct Lookup {
   enum class Stage : std::uint8_t { kDevices, kKeys, kPaused } stage = Stage::kDevices;
   message::Contact contact;
-  std::vector<std::uint16_t> devices;  // kKeys: that were asked for
+  std::vector<std::uint16_t> devices;  // kKeys: those that were asked for
   MonoTime retry_at;                   // kPaused
   std::vector<std::uint64_t> queries;  // get_contact calls that wait for it
 };

@@ -4,14 +4,14 @@ namespace gw::sim {
 
 KeyStore::Outcome KeyStore::put(const Upload& upload) {
   Outcome outcome;
-  if (published_ && identity_ != upload.identity) {
+  if (ever_published_ && identity_ != upload.identity) {
     // Another installation: nothing of the old one may be handed out any more.
     outcome.identity_changed = true;
     one_time_.clear();
     waiting_ids_.clear();
     handed_.clear();
   }
-  published_ = true;
+  published_ = ever_published_ = true;
   registration_id_ = upload.registration_id;
   identity_ = upload.identity;
   signed_ = upload.signed_key;
@@ -23,6 +23,12 @@ KeyStore::Outcome KeyStore::put(const Upload& upload) {
     if (waiting_ids_.insert(key.id).second) one_time_.push_back(key);
   }
   return outcome;
+}
+
+void KeyStore::withdraw() {
+  published_ = false;
+  one_time_.clear();
+  waiting_ids_.clear();
 }
 
 std::optional<KeyStore::Handed> KeyStore::take(bool with_one_time) {

@@ -35,6 +35,8 @@ class KeyStore {
 
   Outcome put(const Upload& upload);
   void rotate(const SignedKey& key) { signed_ = key; }
+  // Nothing is handed out until another installation publishes.
+  void withdraw();
   bool published() const { return published_; }
   std::size_t count() const { return one_time_.size(); }
   const crypto::Key32& identity() const { return identity_; }
@@ -51,6 +53,7 @@ class KeyStore {
 
  private:
   bool published_ = false;
+  bool ever_published_ = false;
   std::uint32_t registration_id_ = 0;
   crypto::Key32 identity_{};
   SignedKey signed_;

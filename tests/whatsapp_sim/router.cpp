@@ -178,12 +178,16 @@ void Router::receipt(Device& sender, Endpoint& link, const Node& node) {
   if (target) {
     if (!leaves_queued(node)) {
       each_id(node, [&](const std::string& id) {
-        sender.mailbox.remove(Mailbox::key("message", id, target->lid));
+        // What it could not read and did not ack goes with it: Baileys 6 only asks again.
+        while (sender.mailbox.remove(Mailbox::key("message", id, target->lid))) {
+        }
       });
     }
     bool retry = node.attr_is("type", "retry");
     if (retry) allow_retry(sender, *target, *to, node.attr_text("id"));
-    if (target != &sender.account && !stays_at_home(node) &&
+    // What a user's own devices tell each other is no contact's affair; a retry is the other
+    // device's.
+    if ((target != &sender.account || retry) && !stays_at_home(node) &&
         !target->blocked.contains(&sender.account)) {
       for (const auto& [id, device] : target->devices) {
         // Only the device that encrypted can do it again.
@@ -203,11 +207,15 @@ void Router::allow_retry(const Device& asker, const Account& target, const Jid& 
   ++world_.stats.retry_receipts;
   const auto* origin = target.device(to.device);
   if (!origin) return;
-  // A Baileys that is asked by device 0 sends to all devices again; the gateway only to the asker.
+  // A Baileys that is asked by device 0 sends to all devices again, its own other ones among them;
+  // the gateway only to the asker.
   bool all = target.kind == Kind::kClient;
   for (const auto& [device_id, device] : asker.account.devices) {
     if (all || device.get() == &asker) world_.far_side.retry_asked(origin->uid, device->uid, id);
   }
+  if (!all || &asker.account == &target) return;
+  for (const auto& [device_id, device] : target.devices)
+    world_.far_side.retry_asked(origin->uid, device->uid, id);
 }
 
 void Router::forward_receipt(Device& sender, Device& to, const Node& node, const Jid& used) {

@@ -1,7 +1,7 @@
 // An unmodified Baileys, logged in to the simulator as a WhatsApp user, with what a test wants to
 // look at. Keys and credentials stay in memory and survive close() and open().
 
-import makeWASocket, { WA_CERT_DETAILS, initAuthCreds } from 'baileys';
+import * as current from 'baileys';
 
 import { Changes } from './waiting.mjs';
 
@@ -16,17 +16,18 @@ if (!process.env.BAILEYS_LOG) {
   }
 }
 
-// Baileys arms a timer of 30 s at each prekey upload and never clears it; a test process that is done
-// must not wait for it.
+// Baileys arms timers that it never clears: at each prekey upload, each query that its end cuts off, each
+// request for a message anew. A test process that is done must not wait for them.
+const kTimersOfBaileys = [15_000, 30_000, 60_000];
 const setTimer = globalThis.setTimeout;
 globalThis.setTimeout = (work, ms, ...rest) => {
   const timer = setTimer(work, ms, ...rest);
-  return ms === 30_000 ? timer.unref() : timer;
+  return kTimersOfBaileys.includes(ms) ? timer.unref() : timer;
 };
 
-// Baileys trusts one root a process.
+// Baileys trusts one root a process. (6.7.24 looks at the issuer's serial alone.)
 export function trustRoot(hex) {
-  WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(hex, 'hex');
+  current.WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(hex, 'hex');
 }
 
 function makeLogger() {
@@ -71,12 +72,16 @@ function makeKeyStore() {
   };
 }
 
+function ownLid({ lid, device, lidSuffix }) {
+  return `${lid}${device ? `:${device}` : lidSuffix ?? ''}@lid`;
+}
+
 // There is no pairing at the simulator: the account exists, the first Noise key is believed.
-function makeCreds({ number, lid, name, device }) {
+function makeCreds({ number, name, device, library, ...who }) {
   const suffix = device ? `:${device}` : '';
   return {
-    ...initAuthCreds(),
-    me: { id: `${number}${suffix}@s.whatsapp.net`, lid: `${lid}${suffix}@lid`, name },
+    ...library.initAuthCreds(),
+    me: { id: `${number}${suffix}@s.whatsapp.net`, lid: ownLid({ device, ...who }), name },
     registered: true,
     accountSyncCounter: 1,
     account: {
@@ -89,14 +94,16 @@ function makeCreds({ number, lid, name, device }) {
 }
 
 export class BaileysClient {
-  // {wsPort, number, lid, name?, device?}
+  // {wsPort, number, lid, name?, device?, library?: another version's module,
+  // lidSuffix?: how a device 0 writes its own LID to itself, beforeLogin?}
   constructor(who) {
-    this.who = { name: who.number, ...who };
+    this.who = { name: who.number, library: current, ...who };
     this.creds = makeCreds(this.who);
     this.keys = makeKeyStore();
     this.sent = new Map();  // id -> content, for retries
     this.messages = [];     // {id, from, text, at, raw}, in the order of arrival, once an id
     this.repeats = [];      // the same, for what Baileys handed over again
+    this.ownTexts = [];     // what it holds for written by its own user: here or on another device
     this.arrived = new Map();  // id -> when its stanza first came, as a count
     this.updates = [];      // {id, status}: 2 server ack, 3 delivered, 4 read, 0 error
     this.connection = 'close';
@@ -116,7 +123,8 @@ export class BaileysClient {
     this.caughtUp = false;
     this.connection = 'connecting';
     this.lastDisconnect = undefined;
-    this.sock = makeWASocket({
+    await this.who.beforeLogin?.();
+    this.sock = this.who.library.default({
       auth: { creds: this.creds, keys: this.keys },
       waWebSocketUrl: `ws://127.0.0.1:${this.who.wsPort}/ws/chat`,
       logger: makeLogger(),
@@ -136,7 +144,10 @@ export class BaileysClient {
     sock.ws.on('CB:message', ({ attrs }) => {
       if (!this.arrived.has(attrs.id)) this.arrived.set(attrs.id, this.arrived.size);
     });
-    sock.ev.on('creds.update', (update) => Object.assign(this.creds, update));
+    sock.ev.on('creds.update', (update) => {
+      Object.assign(this.creds, update);
+      if (this.who.lidSuffix) this.creds.me.lid = ownLid(this.who);
+    });
     sock.ev.on('connection.update', (update) => {
       if (!mine()) return;
       if (update.connection) this.connection = update.connection;
@@ -161,7 +172,9 @@ export class BaileysClient {
   }
 
   #take(raw) {
+    const text = raw.message?.conversation ?? raw.message?.extendedTextMessage?.text;
     if (raw.key.fromMe) {
+      if (text !== undefined) this.ownTexts.push(text);
       // Baileys folds a receipt that comes while it buffers into the sent message itself.
       if (Object.hasOwn(raw, 'status')) {
         this.updates.push({ id: raw.key.id, status: raw.status, jid: raw.key.remoteJid });
@@ -169,7 +182,6 @@ export class BaileysClient {
       return;
     }
     if (!raw.message) return;
-    const text = raw.message.conversation ?? raw.message.extendedTextMessage?.text;
     const message = { id: raw.key.id, from: raw.key.remoteJid, text, at: Date.now(), raw };
     // Baileys leaves it to the application to know a message by its id.
     const known = this.messages.some((m) => m.id === message.id && m.from === message.from);

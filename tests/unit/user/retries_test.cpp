@@ -271,6 +271,23 @@ TEST(Retries, OneDeviceAsksAndTheOtherHearsNothing) {
   EXPECT_EQ(second.read(out.send.at(0)), "secret");
 }
 
+TEST(Retries, ADeviceThatAsksWhileAnothersKeysAreFetchedIsAnsweredAsWell) {
+  World w;
+  Phone second(std::string(World::kLid), 7);
+  w.phones.push_back(&second);
+  w.link_up();
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  auto asked = w.run({inbound(w.phone.ask_again(id, 1, false))});
+  EXPECT_TRUE(w.run({inbound(second.ask_again(id, 1, false))}).requests.empty());
+  auto out = w.answer(std::move(asked));
+  EXPECT_EQ(count_events<message::DeviceLeftOut>(w), 0u);
+  ASSERT_EQ(out.send.size(), 4u);
+  EXPECT_EQ(w.phone.read(out.send[0]), "secret");
+  EXPECT_EQ(second.read(out.send[2]), "secret");
+}
+
 TEST(Retries, AskingIsBoundedAndTheProviderHearsOfTheDevice) {
   World w;
   converse(w);

@@ -173,12 +173,31 @@ void Control::add_device(const HttpRequest& request, const HttpAnswer& answer) {
   answer(201, account_json(phone->account()));
 }
 
-// The next client that logs in as this account is believed, as after a new phone was registered.
+// The next client that logs in as this account, or as this device of it, is believed, as after a
+// new phone was registered or a companion linked anew. The keys of the old one go.
 void Control::unbind(const HttpRequest& request, const HttpAnswer& answer) {
   auto* account = account_of(request, answer);
   if (!account) return;
-  for (const auto& [id, device] : account->devices) device->noise_key.reset();
+  auto only = number_in(request.body, "device", -1);
+  for (const auto& [id, device] : account->devices) {
+    if (only >= 0 && only != id) continue;
+    device->noise_key.reset();
+    device->keys.withdraw();
+  }
   changed_();
+  answer(200, account_json(*account));
+}
+
+// The one-time keys go to nobody, as if so many others had fetched them.
+void Control::spend(const HttpRequest& request, const HttpAnswer& answer) {
+  auto* account = account_of(request, answer);
+  if (!account) return;
+  auto leave = number_in(request.body, "leave", 0);
+  if (leave < 0) return refuse(answer, 400, "leave: 0 or more");
+  for (const auto& [id, device] : account->devices) {
+    while (device->keys.count() > static_cast<std::size_t>(leave)) (void)device->keys.take(true);
+    world_.router->tell_if_low(*device);
+  }
   answer(200, account_json(*account));
 }
 

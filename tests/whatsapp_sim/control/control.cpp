@@ -44,6 +44,7 @@ std::initializer_list<Control::Route> Control::routes() {
       {"POST", "accounts/*", &Control::change_account},
       {"POST", "accounts/*/devices", &Control::add_device},
       {"POST", "accounts/*/unbind", &Control::unbind},
+      {"POST", "accounts/*/spend", &Control::spend},
       {"POST", "providers", &Control::add_provider},
       {"GET", "interop", &Control::list_interop},
       {"GET", "phones/*/inbox", &Control::inbox},

@@ -31,6 +31,7 @@ class Control {
   void list_accounts(const HttpRequest&, const HttpAnswer&);
   void change_account(const HttpRequest&, const HttpAnswer&);
   void add_device(const HttpRequest&, const HttpAnswer&);
+  void spend(const HttpRequest&, const HttpAnswer&);
   void add_provider(const HttpRequest&, const HttpAnswer&);
   void list_interop(const HttpRequest&, const HttpAnswer&);
   // phones.cpp
