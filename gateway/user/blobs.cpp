@@ -242,6 +242,7 @@ Bytes write_peer(const Peer& peer) {
     auto* d = p.add_devices();
     d->set_id(device.id);
     d->set_renew(device.renew);
+    for (auto key : device.retry_prekeys) d->add_retry_prekeys(key);
     if (device.identity) d->set_identity(device.identity->data(), device.identity->size());
   }
   return bytes_of(p);
@@ -255,6 +256,7 @@ Result<Peer> read_peer(ByteView blob) {
     Device device;
     device.id = static_cast<std::uint16_t>(d.id());
     device.renew = d.renew();
+    device.retry_prekeys.assign(d.retry_prekeys().begin(), d.retry_prekeys().end());
     if (!d.identity().empty() && !copy_to(d.identity(), device.identity.emplace()))
       return malformed();
     out.devices.push_back(device);

@@ -65,6 +65,8 @@ std::optional<message::Contact> sender_contact(const whatsapp::Inbound& message)
 
 // receipts.cpp
 void on_receipt(Draft& d, const ReceiptInput& in);
+// Once every device has it, nobody can ask for its text again.
+void forget_if_everywhere(Draft& d, Order order);
 
 // undecrypted.cpp: what is asked for again of its sender
 // Asks once more; false: there is no more asking, and nothing was done.

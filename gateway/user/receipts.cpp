@@ -6,7 +6,6 @@ namespace gw::user {
 
 namespace {
 
-// Once every device has it, nobody can ask for it again.
 void reached_device(Draft& d, Order order, std::uint16_t device) {
   const Message& m = *d.message(order);
   auto reached = m.reached;
@@ -14,13 +13,18 @@ void reached_device(Draft& d, Order order, std::uint16_t device) {
                          [&](const auto& r) { return r.device == device; });
   if (it == reached.end() || it->delivered) return;
   it->delivered = true;
-  const bool all =
-      std::all_of(reached.begin(), reached.end(), [](const auto& r) { return r.delivered; });
   d.set_reached(order, std::move(reached));
-  if (all && !m.forgotten && !is_resending(d, m)) d.forget_text(order);
+  forget_if_everywhere(d, order);
 }
 
 }  // namespace
+
+void forget_if_everywhere(Draft& d, Order order) {
+  const Message* m = d.message(order);
+  if (m == nullptr || m->forgotten || m->reached.empty() || is_resending(d, *m)) return;
+  if (std::all_of(m->reached.begin(), m->reached.end(), [](const auto& r) { return r.delivered; }))
+    d.forget_text(order);
+}
 
 // Whether the receipt's sender is the message's contact is not asked: the id is unguessable, and
 // only that contact and WhatsApp's server ever saw it. Who asks for the text again is looked at.

@@ -7,6 +7,7 @@ namespace gw::user {
 namespace {
 
 constexpr std::size_t kMostPhashes = 256;
+constexpr std::size_t kMostRetryPrekeys = 8;
 
 // The conversation by LID, which holds devices and ratchets.
 Tag peer_tag(const Draft& d, const Message& m) {
@@ -95,7 +96,7 @@ void send_rest(Draft& d, const Resend& r, const Resolved& found) {
     if (known.size() >= kMostPhashes) known.clear();
     known[m->contact] = r.phash;
     d.settle(r.order, message::State::kSent, message::Reason::kNone, d.env().wall);
-    return;
+    return forget_if_everywhere(d, r.order);
   }
   const auto lid = d.conversation(found.peer).peer.lid;
   auto bytes = stanza::encode(
@@ -125,16 +126,35 @@ bool may_ask(Draft& d, const Message& m, const Tag& tag, const whatsapp::Receipt
   return false;
 }
 
+// WhatsApp hands a receipt over again that was followed before: what that started is still good.
+bool followed_before(const Conversation& peer, std::uint16_t device, const signal::Bundle& keys) {
+  const Device* known = peer.peer.device(device);
+  if (known == nullptr || !keys.one_time || known->identity != keys.identity) return false;
+  const auto& used = known->retry_prekeys;
+  return usable_ratchet(peer, device) &&
+         std::find(used.begin(), used.end(), keys.one_time->id) != used.end();
+}
+
+void note_followed(Draft& d, const Tag& tag, std::uint16_t device, std::uint32_t prekey) {
+  auto& used = d.edit_conversation(tag).peer.device(device)->retry_prekeys;
+  std::erase(used, prekey);
+  if (used.size() >= kMostRetryPrekeys) used.erase(used.begin());
+  used.push_back(prekey);
+  d.contact_changed(tag);
+}
+
 // The keys that came along make a fresh session at once; else they are fetched.
 void renew_session(Draft& d, const Tag& tag, const whatsapp::Receipt& receipt) {
   const auto device = receipt.from.device;
   if (receipt.keys) {
+    if (followed_before(d.conversation(tag), device, *receipt.keys)) return;
     const std::string lid = d.conversation(tag).peer.lid;
     auto writes =
         d.env().engine.start(PeerReader(d, d.conversation(tag)), {lid, device}, *receipt.keys);
     if (writes) {
       take_writes(d, tag, device, *std::move(writes));
       ++d.counts.sessions_started;
+      if (const auto& key = receipt.keys->one_time) note_followed(d, tag, device, key->id);
       return renewed(d, tag, device);
     }
   }
@@ -207,7 +227,11 @@ void continue_all_resends(Draft& d) {
   for (const auto& named : contacts) continue_resends(d, named);
 }
 
-void drop_resends(Draft& d) { d.now().resends.clear(); }
+void drop_resends(Draft& d) {
+  const auto dropped = std::exchange(d.now().resends, {});
+  for (const auto& [named, list] : dropped)
+    for (const auto& r : list) forget_if_everywhere(d, r.order);
+}
 
 bool is_resending(const Draft& d, const Message& m) {
   const auto& resends = d.now().resends;

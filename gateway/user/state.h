@@ -78,6 +78,9 @@ struct Device {
   std::uint16_t id = 0;
   std::optional<crypto::Key32> identity;
   bool renew = false;  // WhatsApp told of another identity: a fresh ratchet before the next message
+  // One-time keys in its last retry receipts that made a ratchet, latest last: they are spent, and
+  // the receipts may come again.
+  std::vector<std::uint32_t> retry_prekeys = {};
 };
 
 // A row of a contact, by LID; or of an E.164 number, which only says which LID it leads to.

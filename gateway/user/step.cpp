@@ -56,13 +56,13 @@ class NeedList {
   // What a message that is encrypted again needs: its text, its contact.
   void resend(Order order) {
     auto m = state_.messages.find(order);
-    if (m == state_.messages.end()) return;
+    if (m == state_.messages.end()) return out.messages.push_back(order);
     if (m->second.text.empty() && !m->second.forgotten) out.messages.push_back(order);
     tag(m->second.contact);
   }
   void retry(const std::string& id) {
-    message_id(id);
-    resend(env_.ids.order_of(id));
+    auto order = env_.ids.order_of(id);
+    if (order > 0 && order < state_.account.next_order) resend(order);
   }
   void resends(const Tag& named) {
     if (auto it = state_.now.resends.find(named); it != state_.now.resends.end())
@@ -200,7 +200,9 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                             if (state.now.upload_retry_at || !state.undecrypted.empty())
                               list.prekeys();
                           },
+                          [&](const LinkDown&) { list.resends(); },
                           [&](const WithdrawInput&) {
+                            list.resends();
                             if (!state.undecrypted.empty()) list.prekeys();
                           },
                           [](const auto&) {}},

@@ -258,6 +258,70 @@ TEST(Retries, AfterACrashTheTextIsStillThere) {
   EXPECT_EQ(w.phone.read(out.send.at(0)), "secret");
 }
 
+TEST(Retries, AReceiptThatComesAgainStartsNoSecondSessionFromItsKey) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  const auto receipt = w.phone.ask_again(id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  w.reload();  // our ack of it did not arrive
+  w.link_up();
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret") << "the key is spent";
+  EXPECT_EQ(w.phone.read(w.send("r2", "next").send.at(0)), "next");
+  // With a key of its own, another one is started, and still the first one is known again.
+  auto second = w.phone.ask_again(w.message("r2")->message_id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(second)}).send.at(0)), "next");
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  EXPECT_EQ(w.counts.sessions_started, 3u);
+}
+
+whatsapp::Receipt delivered_by(const Phone& phone, const std::string& id) {
+  whatsapp::Receipt receipt;
+  receipt.kind = whatsapp::ReceiptKind::kDelivered;
+  receipt.from = phone.jid();
+  receipt.ids = {id};
+  return receipt;
+}
+
+TEST(Retries, ASettledMessageThatIsNotInMemoryIsEncryptedAgainAllTheSame) {
+  World w;
+  w.limits.settled_cached = 0;
+  converse(w);
+  const auto id = sent(w.send("r1", "secret")).attr_text("id");
+  Phone second(std::string(World::kLid), 7);
+  w.phones.push_back(&second);
+  auto for_the_rest = w.run({ack(id, "2:of two")});
+  w.run({ReceiptInput{delivered_by(w.phone, id), stanza::Node("ack")}});
+  EXPECT_EQ(w.message("r1"), nullptr);
+  EXPECT_EQ(second.read(w.answer(std::move(for_the_rest)).send.at(0)), "secret");
+
+  auto for_its_keys = w.run({inbound(second.ask_again(id, 1, false))});
+  EXPECT_EQ(second.read(w.answer(std::move(for_its_keys)).send.at(0)), "secret");
+}
+
+TEST(Retries, WhatIsEverywhereWhenNobodyTurnsOutToBeMissingIsForgotten) {
+  for (const bool link_goes : {false, true}) {
+    World w;
+    converse(w);
+    w.send("r1", "secret");
+    const auto id = w.message("r1")->message_id;
+    auto asked = w.run({ack(id, "2:somebody")});
+    ASSERT_EQ(asked.requests.size(), 1u);
+    w.run({ReceiptInput{delivered_by(w.phone, id), stanza::Node("ack")}});
+    if (link_goes) {
+      w.run({LinkDown{}});
+    } else {
+      w.answer(std::move(asked));
+    }
+    ASSERT_FALSE(w.last.updates.empty());
+    ASSERT_TRUE(w.last.updates.back().content) << link_goes;
+    const auto& content = *w.last.updates.back().content;
+    EXPECT_EQ(std::string(content.begin(), content.end()).find("secret"), std::string::npos);
+  }
+}
+
 TEST(Retries, OneDeviceAsksAndTheOtherHearsNothing) {
   World w;
   Phone second(std::string(World::kLid), 7);
