@@ -94,7 +94,7 @@ void send_rest(Draft& d, const Resend& r, const Resolved& found) {
   if (recipients.empty()) {
     auto& known = d.now().phashes;
     if (known.size() >= kMostPhashes) known.clear();
-    known[m->contact] = r.phash;
+    if (found.reach == Reach::kReady) known[m->contact] = r.phash;
     d.settle(r.order, message::State::kSent, message::Reason::kNone, d.env().wall);
     return forget_if_everywhere(d, r.order);
   }
@@ -206,9 +206,10 @@ bool reaches_the_rest(Draft& d, Order order, const whatsapp::Ack& ack) {
 void continue_resends(Draft& d, const Tag& named) {
   auto it = d.now().resends.find(named);
   if (it == d.now().resends.end() || it->second.empty()) return;
-  const Message* first = d.message(it->second.front().order);
-  Resolved found{Reach::kNoDevices, {}};
-  if (first != nullptr) found = resolve(d, first->to, named);
+  // One whose row is gone meanwhile is nobody's any more.
+  std::erase_if(it->second, [&](const auto& r) { return d.message(r.order) == nullptr; });
+  if (it->second.empty()) return void(d.now().resends.erase(it));
+  const auto found = resolve(d, d.message(it->second.front().order)->to, named);
   if (found.reach == Reach::kPending) return;
   auto list = std::move(it->second);
   d.now().resends.erase(it);

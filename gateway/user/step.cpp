@@ -48,10 +48,13 @@ class NeedList {
     if (order > 0 && order < state_.account.next_order && !state_.messages.contains(order))
       out.messages.push_back(order);
   }
-  // Of a message that is loaded; of another one in the next round.
+  // Of a message that is loaded; of another one in the next round. What is already to be encrypted
+  // again for that contact goes with it.
   void contact_of(const std::string& id) {
     auto m = state_.messages.find(env_.ids.order_of(id));
-    if (m != state_.messages.end()) tag(m->second.contact);
+    if (m == state_.messages.end()) return;
+    tag(m->second.contact);
+    resends(m->second.contact);
   }
   // What a message that is encrypted again needs: its text, its contact.
   void resend(Order order) {
@@ -63,6 +66,7 @@ class NeedList {
   void retry(const std::string& id) {
     auto order = env_.ids.order_of(id);
     if (order > 0 && order < state_.account.next_order) resend(order);
+    contact_of(id);
   }
   void resends(const Tag& named) {
     if (auto it = state_.now.resends.find(named); it != state_.now.resends.end())

@@ -301,6 +301,23 @@ TEST(Retries, ASettledMessageThatIsNotInMemoryIsEncryptedAgainAllTheSame) {
   EXPECT_EQ(second.read(w.answer(std::move(for_its_keys)).send.at(0)), "secret");
 }
 
+TEST(Retries, NorDoesItTakeThoseBehindItAlong) {
+  World w;
+  w.limits.settled_cached = 0;
+  converse(w);
+  const auto first = sent(w.send("r1", "one")).attr_text("id");
+  const auto next = sent(w.send("r2", "two")).attr_text("id");
+  Phone second(std::string(World::kLid), 7);
+  w.phones.push_back(&second);
+  auto asked = w.run({ack(first, "2:of two")});
+  w.run({ReceiptInput{delivered_by(w.phone, first), stanza::Node("ack")}});
+  w.run({ack(next, "2:of two")});
+  auto out = w.answer(std::move(asked));
+  ASSERT_EQ(out.send.size(), 2u);
+  EXPECT_EQ(second.read(out.send[0]), "one");
+  EXPECT_EQ(second.read(out.send[1]), "two");
+}
+
 TEST(Retries, WhatIsEverywhereWhenNobodyTurnsOutToBeMissingIsForgotten) {
   for (const bool link_goes : {false, true}) {
     World w;
