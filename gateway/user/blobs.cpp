@@ -246,6 +246,7 @@ Bytes write_peer(const Peer& peer) {
     d->set_id(device.id);
     d->set_renew(device.renew);
     if (device.identity) d->set_identity(device.identity->data(), device.identity->size());
+    for (auto key : device.retry_prekeys) d->add_retry_prekeys(key);
   }
   return bytes_of(p);
 }
@@ -260,6 +261,7 @@ Result<Peer> read_peer(ByteView blob) {
     device.renew = d.renew();
     if (!d.identity().empty() && !copy_to(d.identity(), device.identity.emplace()))
       return malformed();
+    device.retry_prekeys.assign(d.retry_prekeys().begin(), d.retry_prekeys().end());
     out.devices.push_back(device);
   }
   return out;

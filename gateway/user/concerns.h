@@ -83,11 +83,13 @@ bool is_owed(const Draft& d, Order order);
 void rest_acked(Draft& d, Order order, const whatsapp::Ack& ack);
 void pay_what_is_owed(Draft& d);  // on a fresh link
 void expire_resends(Draft& d);
+void drop_owed(Draft& d);  // the user is withdrawn
 void continue_resends(Draft& d, const Tag& named);
 void continue_all_resends(Draft& d);
 void drop_resends(Draft& d);  // the link went: WhatsApp asks again on the next one
 // Once every device has it, nobody can ask for the text again.
 void forget_if_delivered(Draft& d, Order order);
+void drop_unacked(Draft& d);  // no ack comes any more of what a receipt told before
 
 // setup.cpp: our own keys, and the order of things on a fresh link
 void on_link_up(Draft& d);

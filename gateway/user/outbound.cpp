@@ -195,7 +195,8 @@ void on_ack(Draft& d, const AckInput& in) {
   }
   auto reason = whatsapp::refusal(ack.error);
   auto named = m->contact;
-  if (!d.settle(order, message::State::kRejected, reason, ack.at.value_or(d.env().wall))) return;
+  if (!d.settle(order, message::State::kRejected, reason, ack.at.value_or(d.env().wall)))
+    return forget_if_delivered(d, order);
   // What was known of the contact no longer holds: ask again before the next message.
   if (reason != message::Reason::kRefused && d.conversation(named).exists) {
     d.edit_conversation(named).peer.fetched_ms = 0;
@@ -240,6 +241,8 @@ void on_withdraw(Draft& d) {
       d.settle(order, message::State::kUnconfirmed, message::Reason::kWithdrawn, d.env().wall);
   drop_lookups(d);
   drop_resends(d);
+  drop_owed(d);
+  drop_unacked(d);
   for (const auto& one : d.all_undecrypted()) give_up(d, one, "WITHDRAWN");
   d.withdraw();
 }

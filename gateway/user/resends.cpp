@@ -8,6 +8,7 @@ namespace gw::user {
 namespace {
 
 constexpr std::size_t kMostPhashes = 256;
+constexpr std::size_t kMostRetryPrekeys = 8;
 
 // The conversation by LID, which holds devices and ratchets.
 Tag peer_tag(const Draft& d, const Message& m) {
@@ -141,22 +142,36 @@ bool may_ask(Draft& d, const Message& m, const Tag& tag, const whatsapp::Receipt
   return false;
 }
 
-// The keys that came along make a fresh session at once; else they are fetched. The same keys again
-// are those of a receipt whose ack got lost: their session is there, and the one-time key is spent.
-void renew_session(Draft& d, Order order, const Tag& tag, const whatsapp::Receipt& receipt) {
+// WhatsApp hands a receipt over again whose ack got lost: its one-time key is spent.
+bool followed_before(const Conversation& peer, std::uint16_t device, const signal::Bundle& keys) {
+  const Device* known = peer.peer.device(device);
+  if (known == nullptr || !keys.one_time || known->identity != keys.identity) return false;
+  const auto& used = known->retry_prekeys;
+  return std::find(used.begin(), used.end(), keys.one_time->id) != used.end();
+}
+
+void note_followed(Draft& d, const Tag& tag, std::uint16_t device, std::uint32_t prekey) {
+  auto& used = d.edit_conversation(tag).peer.device(device)->retry_prekeys;
+  std::erase(used, prekey);
+  if (used.size() >= kMostRetryPrekeys) used.erase(used.begin());
+  used.push_back(prekey);
+  d.contact_changed(tag);
+}
+
+// The keys that came along make a fresh session at once, if they did not before: then that one is
+// still good. Else keys are fetched.
+void renew_session(Draft& d, const Tag& tag, const whatsapp::Receipt& receipt) {
   const auto device = receipt.from.device;
-  if (receipt.keys) {
-    auto reached = d.message(order)->reached;
-    Reached& one = *find(reached, device);
-    if (receipt.retry_count <= one.answered) return;
+  const bool again = receipt.keys && followed_before(d.conversation(tag), device, *receipt.keys);
+  if (again && usable_ratchet(d.conversation(tag), device)) return;
+  if (receipt.keys && !again) {
     const std::string lid = d.conversation(tag).peer.lid;
     auto writes =
         d.env().engine.start(PeerReader(d, d.conversation(tag)), {lid, device}, *receipt.keys);
     if (writes) {
-      one.answered = static_cast<std::uint8_t>(receipt.retry_count);
-      d.set_reached(order, std::move(reached));
       take_writes(d, tag, device, *std::move(writes));
       ++d.counts.sessions_started;
+      if (const auto& key = receipt.keys->one_time) note_followed(d, tag, device, key->id);
       return renewed(d, tag, device);
     }
   }
@@ -200,7 +215,7 @@ void on_retry(Draft& d, const ReceiptInput& in) {
   Resend wanted{order,        m->to,  d.conversation(tag).peer.lid,
                 d.env().mono, device, receipt.retry_count,
                 {},           in.ack};
-  renew_session(d, order, tag, receipt);
+  renew_session(d, tag, receipt);
   forget_older(d, named, order, device);
   if (usable_ratchet(d.conversation(tag), device)) return resend(d, wanted, tag);
   if (!has_room(d)) {
@@ -324,6 +339,15 @@ void expire_resends(Draft& d) {
 
 // Receipts come again on the next link; what is owed stands in the profile.
 void drop_resends(Draft& d) { d.now().resends.clear(); }
+
+void drop_owed(Draft& d) {
+  for (auto order : std::vector<Order>(d.profile().owed)) owe_no_more(d, order);
+}
+
+void drop_unacked(Draft& d) {
+  for (auto order : std::exchange(d.now().unacked, {}))
+    if (d.message(order) != nullptr) forget_if_delivered(d, order);
+}
 
 void forget_if_delivered(Draft& d, Order order) {
   const Message& m = *d.message(order);

@@ -112,7 +112,7 @@ void on_link_down(Draft& d) {
   d.now().rotate_retry_at.reset();
   drop_lookups(d);
   drop_resends(d);
-  d.now().unacked.clear();
+  drop_unacked(d);
   d.now().own_lid.clear();
 }
 

@@ -24,17 +24,16 @@ Bytes write_reached(const std::vector<Reached>& reached) {
     put_be<2>(out, r.device);
     out.push_back(static_cast<std::uint8_t>((r.delivered ? 0x80 : 0) | (r.told ? 0x40 : 0) |
                                             (r.rest ? 0x20 : 0) | (r.retries & 0x1f)));
-    out.push_back(r.answered);
   }
   return out;
 }
 
 std::vector<Reached> read_reached(ByteView octets) {
   std::vector<Reached> out;
-  for (; octets.size() >= 4; octets = octets.subspan(4))
+  for (; octets.size() >= 3; octets = octets.subspan(3))
     out.push_back({static_cast<std::uint16_t>(get_be<2>(octets)), (octets[2] & 0x80) != 0,
                    (octets[2] & 0x20) != 0, (octets[2] & 0x40) != 0,
-                   static_cast<std::uint8_t>(octets[2] & 0x1f), octets[3]});
+                   static_cast<std::uint8_t>(octets[2] & 0x1f)});
   return out;
 }
 

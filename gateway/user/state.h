@@ -81,6 +81,9 @@ struct Device {
   std::uint16_t id = 0;
   std::optional<crypto::Key32> identity;
   bool renew = false;  // WhatsApp told of another identity: a fresh ratchet before the next message
+  // One-time keys in its last retry receipts that made a ratchet, latest last: they are spent, and
+  // the receipts may come again.
+  std::vector<std::uint32_t> retry_prekeys = {};
 };
 
 // A row of a contact, by LID; or of an E.164 number, which only says which LID it leads to.
@@ -107,10 +110,9 @@ struct Conversation {
 struct Reached {
   std::uint16_t device = 0;
   bool delivered = false;
-  bool rest = false;          // it was missing at first: its stanza is one of its own
-  bool told = false;          // that it is left out
-  std::uint8_t retries = 0;   // that were taken up
-  std::uint8_t answered = 0;  // count of the last one whose keys were used
+  bool rest = false;         // it was missing at first: its stanza is one of its own
+  bool told = false;         // that it is left out
+  std::uint8_t retries = 0;  // that were taken up
 };
 Bytes write_reached(const std::vector<Reached>& reached);
 std::vector<Reached> read_reached(ByteView octets);

@@ -61,7 +61,16 @@ class NeedList {
     if (m->second.text.empty() && !m->second.forgotten) out.messages.push_back(order);
     tag(m->second.contact);
   }
-  void retry(const std::string& id) { resend(env_.ids.order_of(id)); }
+  void retry(const std::string& id) {
+    resend(env_.ids.order_of(id));
+    // What already waits for that contact's keys goes with it.
+    if (auto m = state_.messages.find(env_.ids.order_of(id)); m != state_.messages.end())
+      resends(m->second.contact);
+  }
+  void unacked() {
+    for (auto order : state_.now.unacked)
+      if (!state_.messages.contains(order)) out.messages.push_back(order);
+  }
   void owed() {
     for (auto order : state_.profile.owed) resend(order);
   }
@@ -211,7 +220,10 @@ Needs needs(const State& state, std::span<const Input> inputs, const Env& env) {
                      list.resends();
                      if (state.now.upload_retry_at || !state.undecrypted.empty()) list.prekeys();
                    },
+                   [&](const LinkDown&) { list.unacked(); },
                    [&](const WithdrawInput&) {
+                     list.unacked();
+                     list.owed();
                      if (!state.undecrypted.empty()) list.prekeys();
                    },
                    [](const auto&) {}},

@@ -17,8 +17,6 @@ void corrupt(stanza::Node& node) {
   bytes[bytes.size() / 2] ^= 0x10;
 }
 
-Input ack(const std::string& id) { return AckInput{whatsapp::Ack{"message", id, 0, {}}}; }
-
 message::Contact number() { return {message::Contact::Kind::kE164, std::string(World::kNumber)}; }
 
 stanza::Node identity_changed(const stanza::Jid& from) {

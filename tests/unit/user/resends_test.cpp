@@ -10,10 +10,6 @@ namespace {
 
 using message::State;
 
-Input ack(const std::string& id, std::string phash = {}, int error = 0) {
-  return AckInput{whatsapp::Ack{"message", id, error, std::nullopt, std::move(phash)}};
-}
-
 Input delivered(const std::string& id, const Phone& from) {
   return inbound(stanza::Node("receipt").with("id", id).with("from", from.jid()));
 }
@@ -179,10 +175,7 @@ TEST(Resends, AQuestionThatIsRepeatedWaitsOnce) {
 TEST(Resends, AnAnswerWithoutContentIsTold) {
   Linked l(false);
   auto& w = l.w;
-  auto node = w.phone.write("x", "M1");
-  auto& octets = std::get<Bytes>(std::get<stanza::Nodes>(node.content).front().content);
-  octets[octets.size() / 2] ^= 0x10;
-  w.run({inbound(node)});
+  w.run({inbound(broken(w.phone.write("x", "M1")))});
   const auto pending = w.events.back().seq;
   Bytes plain = to_bytes("\x12\x01k");  // a key alone
   signal::pad(plain);
@@ -240,10 +233,7 @@ TEST(Resends, OneSenderDoesNotTakeAllThePlaces) {
   auto& w = l.w;
   w.limits.undecrypted_of_one = 2;
   for (auto id : {"M1", "M2", "M3"}) {
-    auto node = w.phone.write("x", id);
-    auto& octets = std::get<Bytes>(std::get<stanza::Nodes>(node.content).front().content);
-    octets[octets.size() / 2] ^= 0x10;
-    w.run({inbound(node)});
+    w.run({inbound(broken(w.phone.write("x", id)))});
   }
   EXPECT_EQ(w.state.undecrypted.size(), 2u);
   EXPECT_EQ(count_events<message::Undecryptable>(w), 1u);

@@ -8,32 +8,6 @@
 namespace gw::user::testing {
 namespace {
 
-Input ack(const std::string& id, std::string phash = {}) {
-  return AckInput{whatsapp::Ack{"message", id, 0, std::nullopt, std::move(phash)}};
-}
-
-stanza::Node broken(stanza::Node message) {
-  auto& enc = std::get<stanza::Nodes>(message.content).front();
-  auto& octets = std::get<Bytes>(enc.content);
-  octets[octets.size() / 2] ^= 0x10;
-  return message;
-}
-
-template <class Body>
-const Body& last_event(const World& w) {
-  return std::get<Body>(w.events.back().body);
-}
-
-// A conversation that runs both ways, so that neither side sends prekey messages any more.
-void converse(World& w) {
-  w.link_up();
-  w.phone.read(w.send("hello", "hello").send.at(0));
-  w.run({ack(w.message("hello")->message_id)});
-  w.run({inbound(w.phone.write("hi", "M0"))});
-  w.phone.read(w.send("again", "again").send.at(0));
-  w.run({ack(w.message("again")->message_id)});
-}
-
 // ---- inbound ----
 
 TEST(Retries, WhatCannotBeReadIsPendingThenAskedForThenAcked) {
@@ -258,6 +232,82 @@ TEST(Retries, AfterACrashTheTextIsStillThere) {
   EXPECT_EQ(w.phone.read(out.send.at(0)), "secret");
 }
 
+TEST(Retries, AReceiptThatComesAgainStartsNoSecondSessionFromItsKey) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  const auto receipt = w.phone.ask_again(id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  w.reload();  // our ack of it did not arrive
+  w.link_up();
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret") << "the key is spent";
+  EXPECT_EQ(w.phone.read(w.send("r2", "next").send.at(0)), "next");
+  // With a key of its own, another one is started, and still the first one is known again.
+  auto second = w.phone.ask_again(w.message("r2")->message_id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(second)}).send.at(0)), "next");
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  EXPECT_EQ(w.counts.sessions_started, 3u);
+}
+
+whatsapp::Receipt delivered_by(const Phone& phone, const std::string& id) {
+  whatsapp::Receipt receipt;
+  receipt.kind = whatsapp::ReceiptKind::kDelivered;
+  receipt.from = phone.jid();
+  receipt.ids = {id};
+  return receipt;
+}
+
+TEST(Retries, ASettledMessageThatIsNotInMemoryIsEncryptedAgainAllTheSame) {
+  World w;
+  w.limits.settled_cached = 0;
+  converse(w);
+  const auto id = sent(w.send("r1", "secret")).attr_text("id");
+  Phone second(std::string(World::kLid), 7);
+  w.phones.push_back(&second);
+  auto for_the_rest = w.run({ack(id, "2:of two")});
+  w.run({ReceiptInput{delivered_by(w.phone, id), stanza::Node("ack")}});
+  EXPECT_EQ(w.message("r1"), nullptr);
+  EXPECT_EQ(second.read(w.answer(std::move(for_the_rest)).send.at(0)), "secret");
+
+  auto for_its_keys = w.run({inbound(second.ask_again(id, 1, false))});
+  EXPECT_EQ(second.read(w.answer(std::move(for_its_keys)).send.at(0)), "secret");
+}
+
+TEST(Retries, NorDoesItTakeThoseBehindItAlong) {
+  World w;
+  w.limits.settled_cached = 0;
+  converse(w);
+  const auto first = sent(w.send("r1", "one")).attr_text("id");
+  const auto next = sent(w.send("r2", "two")).attr_text("id");
+  Phone second(std::string(World::kLid), 7);
+  w.phones.push_back(&second);
+  auto asked = w.run({ack(first, "2:of two")});
+  w.run({ReceiptInput{delivered_by(w.phone, first), stanza::Node("ack")}});
+  w.run({ack(next, "2:of two")});
+  auto out = w.answer(std::move(asked));
+  ASSERT_EQ(out.send.size(), 2u);
+  EXPECT_EQ(second.read(out.send[0]), "one");
+  EXPECT_EQ(second.read(out.send[1]), "two");
+}
+
+TEST(Retries, WhatIsEverywhereWhenNobodyTurnsOutToBeMissingIsForgotten) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  auto asked = w.run({ack(id, "2:somebody")});
+  ASSERT_EQ(asked.requests.size(), 1u);
+  w.run({ReceiptInput{delivered_by(w.phone, id), stanza::Node("ack")}});
+  EXPECT_FALSE(w.message("r1")->forgotten);
+  w.answer(std::move(asked));
+  ASSERT_FALSE(w.last.updates.empty());
+  ASSERT_TRUE(w.last.updates.back().content);
+  const auto& content = *w.last.updates.back().content;
+  EXPECT_EQ(std::string(content.begin(), content.end()).find("secret"), std::string::npos);
+}
+
 TEST(Retries, OneDeviceAsksAndTheOtherHearsNothing) {
   World w;
   Phone second(std::string(World::kLid), 7);
@@ -455,125 +505,6 @@ TEST(Retries, AMissingDeviceWithoutKeysIsToldAndTheMessageIsSent) {
   w.answer(w.run({ack(w.message("r1")->message_id, "2:abcdefgh")}));
   EXPECT_EQ(count_events<message::DeviceLeftOut>(w), 1u);
   EXPECT_EQ(states_of(w, "r1"), (std::vector{message::State::kSent}));
-}
-
-// ---- the user's own other device ----
-
-std::string field(std::string_view key, std::string_view value) {
-  return std::string(key) + static_cast<char>(value.size()) + std::string(value);
-}
-
-// Message{deviceSentMessage=31{destinationJid=1, message=2{conversation=1}}}
-Bytes device_sent(std::string_view destination, std::string_view text) {
-  Bytes plain =
-      to_bytes(field("\xfa\x01", field("\x0a", destination) + field("\x12", field("\x0a", text))));
-  signal::pad(plain);
-  return plain;
-}
-
-TEST(OtherDevices, WhatOneOfTheUsersOwnSentIsTold) {
-  World w;
-  Phone own(std::string(World::kOwnLid), 2);
-  w.phones.push_back(&own);
-  w.link_up();
-  auto node = own.write_plain(device_sent("900000000000001@lid", "from my desk"), "M1");
-  node.with("recipient", stanza::Jid::lid(World::kLid));
-  auto out = w.run({inbound(node)});
-  const auto& event = last_event<message::SentElsewhere>(w);
-  EXPECT_EQ(event.contact.value, World::kLid);
-  EXPECT_EQ(std::get<message::Text>(event.content).body, "from my desk");
-  EXPECT_EQ(sent(out).attr_text("type"), "sender");
-}
-
-TEST(OtherDevices, AContactCannotWriteInTheUsersName) {
-  World w;
-  w.link_up();
-  for (const bool with_recipient : {false, true}) {
-    auto node = w.phone.write_plain(device_sent("900000000000009@lid", "pay him"),
-                                    with_recipient ? "M1" : "M2");
-    if (with_recipient) node.with("recipient", stanza::Jid::lid("900000000000009"));
-    w.run({inbound(node)});
-    EXPECT_EQ(count_events<message::SentElsewhere>(w), 0u);
-    EXPECT_EQ(last_event<message::Unsupported>(w).kind, "deviceSentMessage");
-  }
-}
-
-TEST(OtherDevices, ATextOverTheRuleIsToldAsSuch) {
-  World w;
-  w.link_up();
-  w.run({inbound(w.phone.write(std::string(message::kMaxText + 1, 'x'), "M1"))});
-  EXPECT_EQ(last_event<message::Unsupported>(w).kind, "oversizedText");
-}
-
-// ---- what the user read ----
-
-TEST(Reads, AreToldIfTheUserWantsItAndTheLinkIsUp) {
-  World w;
-  auto ask = [&](std::uint64_t origin) {
-    return w.run({MarkReadInput{
-        {message::Contact::Kind::kE164, std::string(World::kNumber)}, {"M1", "M2"}, origin}});
-  };
-  auto down = ask(1);
-  EXPECT_EQ(down.call_replies.at(0).result.error().reason, "LINK_DOWN");
-  converse(w);
-  auto out = ask(3);
-  EXPECT_EQ(out.call_replies.at(0).origin, 3u);
-  EXPECT_TRUE(out.call_replies.at(0).result.value());
-  EXPECT_EQ(sent(out).attr_text("type"), "read");
-  EXPECT_EQ(sent(out).attr_text("id"), "M1");
-  EXPECT_EQ(sent(out).attr_jid("to"), stanza::Jid::lid(World::kLid));
-  EXPECT_EQ(sent(out).child("list")->children().at(0).attr_text("id"), "M2");
-  w.run({SettingInput{false, 5}});
-  w.reload();
-  w.link_up();
-  out = ask(7);
-  EXPECT_FALSE(out.call_replies.at(0).result.value());
-  EXPECT_TRUE(out.send.empty());
-}
-
-// ---- signed prekeys ----
-
-TEST(Rotation, AnotherSignedPrekeyAfterItsTimeAndTheOldOneStillReads) {
-  World w;
-  w.link_up();
-  const auto old = w.state.profile.signed_prekey.id;
-  auto first = w.phone.write("with the old key", "M1");
-  w.wall += w.limits.signed_prekey_age;
-  auto out = w.run({TimerInput{}});
-  ASSERT_EQ(out.requests.size(), 1u);
-  EXPECT_EQ(out.requests[0].kind, RequestKind::kRotate);
-  EXPECT_EQ(w.state.profile.signed_prekey.id, old + 1);
-  EXPECT_TRUE(w.state.profile.rotating);
-  w.reload();  // not confirmed: it goes up with the next link
-  w.phones.clear();
-  auto up = w.run({LinkUp{77, {}}});
-  w.answer(std::move(up));
-  EXPECT_FALSE(w.state.profile.rotating);
-  w.run({inbound(first)});
-  EXPECT_EQ(texts(w), std::vector<std::string>{"with the old key"});
-}
-
-TEST(Rotation, OldOnesGoInTheirTime) {
-  World w;
-  w.link_up();
-  for (int i = 0; i < 8; ++i) {
-    w.wall += w.limits.signed_prekey_age;
-    w.answer(w.run({TimerInput{}}));
-  }
-  EXPECT_EQ(w.state.profile.old_signed_prekeys.size(), 5u);  // 7, 14, 21, 28 days and today's
-}
-
-TEST(Rotation, ARefusedOneIsTriedAgainLater) {
-  World w;
-  w.link_up();
-  w.wall += w.limits.signed_prekey_age;
-  w.run({TimerInput{}});
-  w.run({AnswerInput{RequestKind::kRotate, {}, fail(ErrorKind::kRetryLater, "IQ_UNAVAILABLE")}});
-  EXPECT_TRUE(w.run({TimerInput{}}).requests.empty());
-  w.mono += w.limits.rotate_retry;
-  auto out = w.run({TimerInput{}});
-  ASSERT_EQ(out.requests.size(), 1u);
-  EXPECT_EQ(out.requests[0].kind, RequestKind::kRotate);
 }
 
 }  // namespace

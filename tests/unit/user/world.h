@@ -1,71 +1,25 @@
 #pragma once
 
-// One enlisted user driven step by step, with its rows applied as a store would, and a phone on the
-// other side that really holds Signal keys.
+// One enlisted user driven step by step, with its rows applied as a store would.
 
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "signal/signal.h"
+#include "phone.h"
+#include "rows.h"
 #include "user/step.h"
 
 namespace gw::user::testing {
 
-// A WhatsApp device as far as its keys go.
-class Phone : public signal::Reader {
- public:
-  explicit Phone(std::string lid, std::uint16_t device = 0);
-
-  stanza::Jid jid() const { return stanza::Jid::lid(lid_, device_); }
-  const std::string& lid() const { return lid_; }
-  // The answer to a key query about this device; takes one one-time key when there is one.
-  stanza::Node keys(bool with_one_time = true);
-  // What this device reads in a message stanza that our user sent; nullopt: not for it, or
-  // unreadable.
-  std::optional<std::string> read(const Bytes& stanza);
-  // A message stanza as WhatsApp's server hands it to our user.
-  stanza::Node write(std::string_view text, std::string_view id);
-  // The same with this plaintext, padding and all.
-  stanza::Node write_plain(const Bytes& plain, std::string_view id);
-  // Makes the phone know our user: from the upload stanza.
-  void learn(const stanza::Node& upload);
-  // A retry receipt for a message of our user's.
-  stanza::Node ask_again(std::string_view id, int count, bool with_keys);
-  // A fresh session from the keys in our user's retry receipt.
-  void renew(const stanza::Node& retry);
-  // Another identity with nothing of the old sessions, as after the app was installed anew.
-  void reinstall();
-  bool knows_user() const { return bundle_.has_value(); }
-  signal::Identity identity_keys;
-
-  const signal::Identity& identity() const override { return identity_keys; }
-  const Bytes* ratchet(const signal::Address& remote) const override;
-  const signal::PreKey* prekey(std::uint32_t id) const override;
-  const signal::SignedPreKey* signed_prekey(std::uint32_t id) const override;
-  const crypto::Key32* remote_identity(const signal::Address& remote) const override;
-
- private:
-  void take(signal::Writes writes);
-
-  std::string lid_;
-  std::uint16_t device_;
-  signal::Engine engine_;
-  signal::SignedPreKey signed_;
-  std::vector<signal::PreKey> prekeys_;
-  std::optional<Bytes> record_;
-  std::optional<crypto::Key32> user_identity_;
-  std::optional<signal::Bundle> bundle_;
-};
-
 class World {
  public:
-  World();
+  using Replies = std::vector<Reply>;
+  explicit World(std::unique_ptr<Rows> rows = std::make_unique<MemoryRows>());
 
-  // Takes one step, "commits" it and returns what leaves. The change set is checked against what a
-  // store would demand. Received ids that exist are found out as a store would find them out: the
-  // step is taken again knowing them.
+  // Takes one step, commits it and returns what leaves, as Strand does. Ids that exist are found
+  // out by the commit: requests are answered, and the step is taken again knowing them.
   Effects run(std::vector<Input> inputs);
   // The same, but the commit fails: nothing may have changed.
   Effects run_and_lose(std::vector<Input> inputs);
@@ -81,6 +35,8 @@ class World {
 
   const Message* message(std::string_view request_id) const;
   std::size_t count_prekeys() const;  // in the rows
+  Rows& rows() { return *rows_; }
+  const store::MessageIds& ids() const { return ids_; }
   Input submit(const std::string& request, const std::string& text, std::uint64_t origin = 2) const;
 
   static constexpr std::string_view kNumber = "+4915100000001";
@@ -92,6 +48,7 @@ class World {
   bool known = true, opted_in = true, with_one_time = true, answer_lookups = true;
   std::optional<std::uint16_t> keyless;  // a device that no keys are handed out for
   std::size_t keys_at_server = 50;
+  bool outcomes_unknown = false;  // each change set is written twice, and found applied
   Limits limits;
   WallTime wall = from_unix_ms(1'800'000'000'000);
   MonoTime mono{Millis{1'000'000}};
@@ -104,24 +61,16 @@ class World {
  private:
   Env env();
   void load_needs(const std::vector<Input>& inputs);
-  void apply(const store::ChangeSet& change);
-  bool finds_received(const store::ChangeSet& change, Existing& into) const;
+  bool commit(const Draft& draft, std::vector<Input>& inputs, Existing& knowing, Replies& answered);
+  void resolve(const store::Outcome& found, std::vector<Input>& inputs, Existing& knowing,
+               Replies& answered);
   stanza::Node answer_to(const Request& request);
 
-  store::Pseudonyms names_;
-  store::MessageIds ids_ = names_.message_ids({7, 42});
+  std::unique_ptr<Rows> rows_;
+  store::MessageIds ids_;
   whatsapp::Dialect dialect_{7, stanza::InteropForm::kWithServer};
   signal::Engine engine_;
   std::uint64_t link_ = 0;
-  // Rows, as a store would keep them.
-  store::Account account_;
-  std::map<std::uint32_t, Bytes> prekey_rows_;
-  std::map<Tag, Bytes> contact_rows_;
-  std::map<std::pair<Tag, std::uint16_t>, Bytes> ratchet_rows_;
-  std::map<Order, store::MessageRow> message_rows_;
-  std::set<Tag> requests_;
-  std::map<Tag, store::Received> received_;
-  std::map<Tag, store::Undecrypted> undecrypted_rows_;
 };
 
 // ---- what tests ask of it ----
@@ -134,6 +83,15 @@ std::size_t count_events(const World& w) {
   std::size_t n = 0;
   for (const auto& event : w.events) n += std::holds_alternative<Body>(event.body) ? 1 : 0;
   return n;
+}
+
+Input ack(const std::string& id, std::string phash = {}, int error = 0);
+stanza::Node broken(stanza::Node message);  // a bit of its ciphertext flipped
+// A conversation that runs both ways, so that neither side sends prekey messages any more.
+void converse(World& w);
+template <class Body>
+const Body& last_event(const World& w) {
+  return std::get<Body>(w.events.back().body);
 }
 
 }  // namespace gw::user::testing
