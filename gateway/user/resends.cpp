@@ -126,13 +126,13 @@ bool may_ask(Draft& d, const Message& m, const Tag& tag, const whatsapp::Receipt
   return false;
 }
 
-// WhatsApp hands a receipt over again that was followed before: what that started is still good.
+// WhatsApp hands a receipt over again that was followed before: its key is spent, and what it
+// started is still good.
 bool followed_before(const Conversation& peer, std::uint16_t device, const signal::Bundle& keys) {
   const Device* known = peer.peer.device(device);
   if (known == nullptr || !keys.one_time || known->identity != keys.identity) return false;
   const auto& used = known->retry_prekeys;
-  return usable_ratchet(peer, device) &&
-         std::find(used.begin(), used.end(), keys.one_time->id) != used.end();
+  return std::find(used.begin(), used.end(), keys.one_time->id) != used.end();
 }
 
 void note_followed(Draft& d, const Tag& tag, std::uint16_t device, std::uint32_t prekey) {
@@ -146,8 +146,9 @@ void note_followed(Draft& d, const Tag& tag, std::uint16_t device, std::uint32_t
 // The keys that came along make a fresh session at once; else they are fetched.
 void renew_session(Draft& d, const Tag& tag, const whatsapp::Receipt& receipt) {
   const auto device = receipt.from.device;
-  if (receipt.keys) {
-    if (followed_before(d.conversation(tag), device, *receipt.keys)) return;
+  const bool followed = receipt.keys && followed_before(d.conversation(tag), device, *receipt.keys);
+  if (followed && usable_ratchet(d.conversation(tag), device)) return;
+  if (receipt.keys && !followed) {
     const std::string lid = d.conversation(tag).peer.lid;
     auto writes =
         d.env().engine.start(PeerReader(d, d.conversation(tag)), {lid, device}, *receipt.keys);

@@ -339,6 +339,19 @@ TEST(Retries, WhatIsEverywhereWhenNobodyTurnsOutToBeMissingIsForgotten) {
   }
 }
 
+TEST(Retries, NeitherWhereThatSessionIsNoMoreToBeUsed) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  const auto receipt = w.phone.ask_again(id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  w.answer_lookups = false;
+  w.answer(w.run({inbound(w.phone.ask_again(id, 2, false))}));  // its keys are asked for
+  EXPECT_TRUE(w.run({inbound(receipt)}).send.empty()) << "it waits for them as well";
+}
+
 TEST(Retries, OneDeviceAsksAndTheOtherHearsNothing) {
   World w;
   Phone second(std::string(World::kLid), 7);
@@ -552,51 +565,6 @@ TEST(OtherDevices, ATextOverTheRuleIsToldAsSuch) {
   w.link_up();
   w.run({inbound(w.phone.write(std::string(message::kMaxText + 1, 'x'), "M1"))});
   EXPECT_EQ(last_event<message::Unsupported>(w).kind, "oversizedText");
-}
-
-// ---- signed prekeys ----
-
-TEST(Rotation, AnotherSignedPrekeyAfterItsTimeAndTheOldOneStillReads) {
-  World w;
-  w.link_up();
-  const auto old = w.state.profile.signed_prekey.id;
-  auto first = w.phone.write("with the old key", "M1");
-  w.wall += w.limits.signed_prekey_age;
-  auto out = w.run({TimerInput{}});
-  ASSERT_EQ(out.requests.size(), 1u);
-  EXPECT_EQ(out.requests[0].kind, RequestKind::kRotate);
-  EXPECT_EQ(w.state.profile.signed_prekey.id, old + 1);
-  EXPECT_TRUE(w.state.profile.rotating);
-  w.reload();  // not confirmed: it goes up with the next link
-  w.phones.clear();
-  auto up = w.run({LinkUp{77}});
-  w.answer(std::move(up));
-  EXPECT_FALSE(w.state.profile.rotating);
-  w.run({inbound(first)});
-  EXPECT_EQ(texts(w), std::vector<std::string>{"with the old key"});
-}
-
-TEST(Rotation, OldOnesGoInTheirTime) {
-  World w;
-  w.link_up();
-  for (int i = 0; i < 8; ++i) {
-    w.wall += w.limits.signed_prekey_age;
-    w.answer(w.run({TimerInput{}}));
-  }
-  EXPECT_EQ(w.state.profile.old_signed_prekeys.size(), 5u);  // 7, 14, 21, 28 days and today's
-}
-
-TEST(Rotation, ARefusedOneIsTriedAgainLater) {
-  World w;
-  w.link_up();
-  w.wall += w.limits.signed_prekey_age;
-  w.run({TimerInput{}});
-  w.run({AnswerInput{RequestKind::kRotate, {}, fail(ErrorKind::kRetryLater, "IQ_UNAVAILABLE")}});
-  EXPECT_TRUE(w.run({TimerInput{}}).requests.empty());
-  w.mono += w.limits.rotate_retry;
-  auto out = w.run({TimerInput{}});
-  ASSERT_EQ(out.requests.size(), 1u);
-  EXPECT_EQ(out.requests[0].kind, RequestKind::kRotate);
 }
 
 }  // namespace
