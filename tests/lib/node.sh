@@ -46,7 +46,7 @@ node_files() {
 # npm packages of every folder that the label's files are in or under, and of what they import from.
 node_packages() {
   local lock
-  case $1 in fault | conformance) node_packages integration ;; esac
+  case $1 in fault | conformance | model) node_packages integration ;; esac
   while IFS= read -r lock; do
     npm_packages "$(dirname "$lock")"
   done < <(find "$root/tests/$1" -name node_modules -prune -o -name package-lock.json -print)

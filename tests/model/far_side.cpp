@@ -242,12 +242,16 @@ void FarSide::open(std::size_t index, const std::string& id, const Node& enc) {
     --device.spoil;
   } else {
     text = device.phone->open(enc);
-    const bool old = device.installs > 1 && (device.stale || order_of(id) < device.readable_from);
+    // Our user forgets the ratchets of what is no device any more, and what they were made from.
+    const bool old = device.unknown || device.was_unlinked ||
+                     (device.installs > 1 && (device.stale || order_of(id) < device.readable_from));
     EXPECT_TRUE(text || old) << "device " << index << " cannot read " << id;
   }
   auto of = [&](const Wanted& w) { return w.device == index && w.id == id; };
-  if (!text) {
-    if (std::none_of(unread.begin(), unread.end(), of)) unread.push_back({index, id});
+  const auto same = [&](const Read& r) { return r.device == index && r.id == id; };
+  const bool known = std::any_of(reads.begin(), reads.end(), same);
+  if (!text) {  // of what it has it needs no other copy
+    if (!known && std::none_of(unread.begin(), unread.end(), of)) unread.push_back({index, id});
     return;
   }
   std::erase_if(unread, of);

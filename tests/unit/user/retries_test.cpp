@@ -251,6 +251,21 @@ TEST(Retries, AReceiptThatComesAgainStartsNoSecondSessionFromItsKey) {
   EXPECT_EQ(w.counts.sessions_started, 3u);
 }
 
+TEST(Retries, NeitherWhereThatSessionIsNoMoreToBeUsed) {
+  World w;
+  converse(w);
+  w.send("r1", "secret");
+  const auto id = w.message("r1")->message_id;
+  w.run({ack(id)});
+  const auto receipt = w.phone.ask_again(id, 1, true);
+  EXPECT_EQ(w.phone.read(w.run({inbound(receipt)}).send.at(0)), "secret");
+  w.answer_lookups = false;
+  w.answer(w.run({inbound(w.phone.ask_again(id, 2, false))}));  // its keys are asked for
+  auto out = w.run({inbound(receipt)});
+  for (std::size_t i = 0; i < out.send.size(); ++i)
+    EXPECT_EQ(sent(out, i).tag, "ack") << "it waits for them as well";
+}
+
 whatsapp::Receipt delivered_by(const Phone& phone, const std::string& id) {
   whatsapp::Receipt receipt;
   receipt.kind = whatsapp::ReceiptKind::kDelivered;
