@@ -83,6 +83,7 @@ async function toldAfterRetries(c, times) {
   assert.equal(received.messageId, id);
   assert.equal(received.earlierSeq, pending.seq);
   await c.client.waitForStatus(id, Status.DELIVERED);
+  for (const other of c.others) await other.waitFor(() => other.ownTexts.includes(text), 20_000, 'own copy');
   once(user.texts(), text);
   assert.deepEqual(user.events('messageUndecryptable'), []);
   await bothWaysStillWork(c, user);
