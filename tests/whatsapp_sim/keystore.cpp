@@ -1,5 +1,7 @@
 #include "whatsapp_sim/keystore.h"
 
+#include <algorithm>
+
 namespace gw::sim {
 
 KeyStore::Outcome KeyStore::put(const Upload& upload) {
@@ -20,7 +22,13 @@ KeyStore::Outcome KeyStore::put(const Upload& upload) {
       ++(before->second == key.key ? outcome.repeated : outcome.reused_ids);
       continue;
     }
-    if (waiting_ids_.insert(key.id).second) one_time_.push_back(key);
+    if (waiting_ids_.insert(key.id).second) {
+      one_time_.push_back(key);
+      continue;
+    }
+    // Baileys 6 publishes twice at a time under the same ids, and keeps the second ones.
+    *std::find_if(one_time_.begin(), one_time_.end(),
+                  [&](const auto& k) { return k.id == key.id; }) = key;
   }
   return outcome;
 }

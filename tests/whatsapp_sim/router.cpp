@@ -1,6 +1,7 @@
 #include "whatsapp_sim/router.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/encoding.h"
 #include "crypto/crypto.h"
@@ -60,6 +61,9 @@ void Router::message(Device& sender, Endpoint& link, const Node& node) {
   auto* target = world_.directory.find(*to);
   if (int error = refusal(sender, target)) return ack_message(sender, link, node, error, {});
 
+  // A copy that a device of the sender's own asked for again names its chat.
+  auto chat = node.attr_jid("recipient");
+  const auto* in = chat ? world_.directory.find(*chat) : nullptr;
   std::vector<std::uint16_t> reached;
   for (const auto& one : envelopes(node, *to)) {
     auto* receiver = world_.directory.find_device(one.to);
@@ -68,7 +72,7 @@ void Router::message(Device& sender, Endpoint& link, const Node& node) {
     if (&receiver->account != target && !own) continue;
     if (&receiver->account == target) reached.push_back(receiver->id);
     if (!receiver->account.blocked.contains(&sender.account)) {
-      deliver(sender, *receiver, node, one, *target, *to);
+      deliver(sender, *receiver, node, one, in ? *in : *target, *to);
     }
   }
   // As real servers do, a device that was left out shows as a phash in the ack. A message to one
@@ -184,7 +188,7 @@ void Router::receipt(Device& sender, Endpoint& link, const Node& node) {
       });
     }
     bool retry = node.attr_is("type", "retry");
-    if (retry) allow_retry(sender, *target, *to, node.attr_text("id"));
+    if (retry) allow_retry(sender, *target, *to, node);
     // What a user's own devices tell each other is no contact's affair; a retry is the other
     // device's.
     if ((target != &sender.account || retry) && !stays_at_home(node) &&
@@ -202,20 +206,23 @@ void Router::receipt(Device& sender, Endpoint& link, const Node& node) {
   link.send(ack);
 }
 
+// A Baileys that is asked by device 0 sends to all devices again, those of its own account and of
+// the chat among them; the gateway only to the asker.
 void Router::allow_retry(const Device& asker, const Account& target, const Jid& to,
-                         std::string_view id) {
+                         const Node& receipt) {
   ++world_.stats.retry_receipts;
   const auto* origin = target.device(to.device);
   if (!origin) return;
-  // A Baileys that is asked by device 0 sends to all devices again, its own other ones among them;
-  // the gateway only to the asker.
-  bool all = target.kind == Kind::kClient;
-  for (const auto& [device_id, device] : asker.account.devices) {
-    if (all || device.get() == &asker) world_.far_side.retry_asked(origin->uid, device->uid, id);
+  auto id = receipt.attr_text("id");
+  if (target.kind != Kind::kClient) return world_.far_side.retry_asked(origin->uid, asker.uid, id);
+  auto chat = receipt.attr_jid("recipient");
+  std::set<const Account*> everybody = {&asker.account, &target};
+  if (const auto* contact = chat ? world_.directory.find(*chat) : nullptr)
+    everybody.insert(contact);
+  for (const auto* account : everybody) {
+    for (const auto& [device_id, device] : account->devices)
+      world_.far_side.retry_asked(origin->uid, device->uid, id);
   }
-  if (!all || &asker.account == &target) return;
-  for (const auto& [device_id, device] : target.devices)
-    world_.far_side.retry_asked(origin->uid, device->uid, id);
 }
 
 void Router::forward_receipt(Device& sender, Device& to, const Node& node, const Jid& used) {
@@ -228,6 +235,7 @@ void Router::forward_receipt(Device& sender, Device& to, const Node& node, const
       .with("id", node.attr_text("id"))
       .with("type", node.attr_text("type"))
       .with("t", world_.now_s());
+  if (&to.account == &sender.account) out.with("recipient", node.attr_text("recipient"));
   for (const auto& child : node.children()) out.add(child);
   enqueue(to, &sender.account, std::move(out));
 }

@@ -56,7 +56,7 @@ class Router {
   void ack_message(Device& sender, Endpoint& link, const stanza::Node& node, int error,
                    std::string_view hash);
   void allow_retry(const Device& asker, const Account& target, const stanza::Jid& to,
-                   std::string_view id);
+                   const stanza::Node& receipt);
   void forward_receipt(Device& sender, Device& to, const stanza::Node& node,
                        const stanza::Jid& used);
 

@@ -122,6 +122,28 @@ TEST(KeyStore, AnotherIdentityReplacesEverything) {
   EXPECT_EQ(store.take()->bundle.identity, second.identity().keys.pub);
 }
 
+TEST(KeyStore, WithdrawnItHandsOutNothingAndTheNextIdentityIsAChange) {
+  PhoneKeys first, second;
+  KeyStore store;
+  store.put(first.more(2));
+  store.withdraw();
+  EXPECT_FALSE(store.take());
+  EXPECT_EQ(store.count(), 0u);
+  EXPECT_TRUE(store.put(second.more(2)).identity_changed);
+}
+
+TEST(KeyStore, AKeyPublishedAgainBeforeItWentOutTakesTheNewValue) {
+  PhoneKeys phone;
+  KeyStore store;
+  auto upload = phone.more(2);
+  store.put(upload);
+  upload.one_time[1].key[0] ^= 1;
+  store.put(upload);
+  EXPECT_EQ(store.count(), 2u);
+  store.take();
+  EXPECT_EQ(store.take()->bundle.one_time->key, upload.one_time[1].key);
+}
+
 TEST(KeyStore, TellsIdsThatComeBackWithAnotherKey) {
   PhoneKeys phone;
   KeyStore store;

@@ -106,6 +106,7 @@ export class BaileysClient {
     this.ownTexts = [];     // what it holds for written by its own user: here or on another device
     this.arrived = new Map();  // id -> when its stanza first came, as a count
     this.updates = [];      // {id, status}: 2 server ack, 3 delivered, 4 read, 0 error
+    this.retries = [];      // {id, from, parts}: who wants a message anew, and what came along by name
     this.connection = 'close';
     this.lastDisconnect = undefined;
     this.caughtUp = false;  // the offline phase is over
@@ -143,6 +144,9 @@ export class BaileysClient {
     const mine = () => this.sock === sock;
     sock.ws.on('CB:message', ({ attrs }) => {
       if (!this.arrived.has(attrs.id)) this.arrived.set(attrs.id, this.arrived.size);
+    });
+    sock.ws.on('CB:receipt,type:retry', ({ attrs, content }) => {
+      this.retries.push({ id: attrs.id, from: attrs.from, parts: content.map((part) => part.tag) });
     });
     sock.ev.on('creds.update', (update) => {
       Object.assign(this.creds, update);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { reportSection, table } from '../lib/report.mjs';
+import { kIntroduction, kNotes } from './notes.mjs';
 import { columns } from './columns.mjs';
 import rows from './rows.mjs';
 import { World } from './world.mjs';
@@ -38,5 +39,5 @@ test('the far side saw nothing wrong', async () => {
 test('REPORT.md says what was found', () => {
   const matrix = Object.keys(rows).map((row) => ({
     '': row, ...Object.fromEntries(columns.map((c) => [c.name, found.get(row)?.[c.name] ?? 'not run'])) }));
-  reportSection('Baileys', table(matrix));
+  reportSection('Baileys', `${kIntroduction}\n\n${table(matrix)}\n\n${kNotes}`);
 });
