@@ -42,6 +42,19 @@ void register_store_metrics(Metrics& m, const store::StoreProbe& p) {
   m.gauge("interop_gateway_store_pending_change_sets", "Change sets that wait for a commit.", {},
           read(p.pending));
   m.gauge("interop_gateway_store_pending_bytes", "Their size.", {}, read(p.pending_bytes));
+  for (std::size_t i = 0; i < store::kPartNames.size(); ++i) {
+    const std::string name(store::kPartNames[i]);
+    if (i >= store::kTables) {
+      m.gauge("interop_gateway_store_file_bytes",
+              "SQLite: the database file, what is free in it, its write-ahead log.",
+              {{"part", name}}, read(p.bytes[i]));
+      continue;
+    }
+    m.gauge("interop_gateway_store_table_bytes", "PostgreSQL: a table, all partitions of it.",
+            {{"table", name}}, read(p.bytes[i]));
+    m.gauge("interop_gateway_store_index_bytes", "PostgreSQL: a table's indexes.",
+            {{"table", name}}, read(p.index_bytes[i]));
+  }
 }
 
 void register_link_metrics(Metrics& m, const link::LinkProbe& p) {

@@ -86,6 +86,8 @@ class Backend {
   // Enlisted users with something older than `before` says, uid > after, by uid, at most `limit`.
   virtual Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
                                                          std::size_t limit) = 0;
+  // Reads no row.
+  virtual Result<std::vector<Size>> sizes() = 0;
 };
 
 struct SqliteOptions {

@@ -4,9 +4,11 @@
 // Store seals them on the way down and opens them on the way up (law 6). Blobs are opaque to the
 // store; the user room writes and reads them (proto/interop/rows/v1).
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -127,6 +129,31 @@ struct Outcome {
   std::vector<Tag> existing_received;  // kExists
   Error error;                         // kFailed
   bool applied() const { return kind == Kind::kApplied || kind == Kind::kFoundApplied; }
+};
+
+// What the database takes of its disk. PostgreSQL tells it by table, SQLite of its file.
+enum class Part : std::uint8_t {
+  kAccount,
+  kProfile,
+  kRatchet,
+  kContact,
+  kPrekey,
+  kMessage,
+  kEvent,
+  kReceived,
+  kUndecrypted,
+  kDatabase,  // the file of SQLite
+  kFree,      // pages in it that wait to be used again
+  kLog,       // its write-ahead log
+};
+inline constexpr std::size_t kTables = 9;  // of the parts, the first
+inline constexpr std::array<std::string_view, 12> kPartNames = {
+    "account", "profile",  "ratchet",     "contact",  "prekey", "message",
+    "event",   "received", "undecrypted", "database", "free",   "log"};
+struct Size {
+  Part part = Part::kDatabase;
+  std::uint64_t bytes = 0;        // of the table with what is kept beside it, or of the file
+  std::uint64_t index_bytes = 0;  // of the table's indexes
 };
 
 // Named reads.

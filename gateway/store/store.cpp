@@ -190,6 +190,17 @@ class StoreImpl final : public Store {
     });
   }
 
+  void measure() override {
+    (void)reads_.post([this] {
+      auto sizes = backend_->sizes();
+      if (!sizes) return;  // the next turn asks again
+      for (const auto& size : *sizes) {
+        probe_.bytes[static_cast<std::size_t>(size.part)] = size.bytes;
+        probe_.index_bytes[static_cast<std::size_t>(size.part)] = size.index_bytes;
+      }
+    });
+  }
+
   void close() override {
     committer_.close();
     reads_.close();

@@ -4,6 +4,7 @@
 // store and only post elsewhere. What is refused at once (THROTTLED, closed) is answered on the
 // calling thread, before the call returns. Thread-safe.
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <span>
@@ -65,6 +66,8 @@ struct StoreProbe {
       unknown_outcomes{0}, found_applied{0}, reads{0}, commit_us{0}, commit_cpu_us{0},
       damaged_rows{0};
   std::atomic<std::uint64_t> pending{0}, pending_bytes{0};
+  // By Part, as of the last measure().
+  std::array<std::atomic<std::uint64_t>, kPartNames.size()> bytes{}, index_bytes{};
 };
 
 class Store {
@@ -127,6 +130,9 @@ class Store {
   // `limit` a table: rows, or (PostgreSQL) partitions of two days, whole, once all of it is old.
   // Says how many.
   virtual void sweep(WallTime before, std::size_t limit, Done<std::size_t> done) = 0;
+
+  // Looks how large the database is, for StoreProbe; cheap.
+  virtual void measure() = 0;
 
   // Stops taking, finishes what is pending (unknown outcomes: kClosed), joins the threads. Not to
   // be called from a completion. Calls after it answer kClosed or RETRY_LATER "STORE_CLOSED".

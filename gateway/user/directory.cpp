@@ -395,6 +395,7 @@ void Directory::sweep() {
 
 void Directory::forget_later() {
   forget_timer_.after(kForgetEvery, [this] { forget_later(); });
+  shared_.store.measure();
   shared_.store.sweep(shared_.clock.wall() - shared_.limits.retention, kForgetRows,
                       [](const Result<std::size_t>&) {});
 }

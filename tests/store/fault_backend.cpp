@@ -187,6 +187,7 @@ class FaultBackend final : public Backend {
                                                  std::size_t limit) override {
     return under_->overdue_users(before, after, limit);
   }
+  Result<std::vector<Size>> sizes() override { return under_->sizes(); }
 
  private:
   template <class F>

@@ -178,6 +178,22 @@ TEST_P(ReadsTest, SweepForgetsWhatIsOldAndDone) {
   EXPECT_TRUE(d_.messages(user.ref, {1, 2, 3, 4, 5, 6}).value().empty());
 }
 
+TEST_P(ReadsTest, TheSizeOfTheDatabaseIsTold) {
+  auto total = [&] {
+    std::uint64_t bytes = 0;
+    // The answer comes on the read thread, before that of a read behind it.
+    d_.store().measure();
+    (void)d_.events(UserRef{0, 0}, 0);
+    for (const auto& part : d_.store().probe().bytes) bytes += part;
+    for (const auto& part : d_.store().probe().index_bytes) bytes += part;
+    return bytes;
+  };
+  const auto before = total();
+  EXPECT_GT(before, 4096u);
+  with_events("large", 600, 0, 1, Millis(1));
+  EXPECT_GT(total(), before + 600 * 20);
+}
+
 TEST_P(ReadsTest, SweepTakesAtMostTheLimitAndComesToAnEnd) {
   auto kept = with_events("waits", 60, 0, 1, Millis(2 * kDay));  // passed over by every call
   auto user = with_events("reads", 60, 60, 1, Millis(2 * kDay));

@@ -81,6 +81,7 @@ class PostgresBackend final : public Backend {
                                                  std::size_t limit) override {
     return reader_.overdue_users(before, after, limit);
   }
+  Result<std::vector<Size>> sizes() override { return reader_.sizes(); }
 
  private:
   // A session that is spent is opened anew by the next call.

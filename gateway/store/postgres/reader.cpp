@@ -264,4 +264,26 @@ Result<std::vector<PendingUser>> Reader::overdue_users(const Overdue& before, st
   });
 }
 
+// A partitioned table has nothing of its own.
+Result<std::vector<Size>> Reader::sizes() {
+  std::string names;
+  for (std::size_t i = 0; i < kTables; ++i)
+    names += (i == 0 ? "" : ",") + std::string(kPartNames[i]);
+  return read([&](Transaction& tx) -> Result<std::vector<Size>> {
+    std::vector<Size> sizes;
+    GW_ASSIGN(auto rows,
+              tx.rows("SELECT t.n, coalesce(sum(pg_table_size(c.oid)),0)::int8,"
+                      " coalesce(sum(pg_indexes_size(c.oid)),0)::int8"
+                      " FROM unnest(string_to_array($1,',')) WITH ORDINALITY AS t(name,n)"
+                      " LEFT JOIN pg_class c ON c.oid=to_regclass(t.name) OR c.oid IN"
+                      " (SELECT inhrelid FROM pg_inherits WHERE inhparent=to_regclass(t.name))"
+                      " GROUP BY t.n ORDER BY t.n",
+                      names));
+    for (const auto& row : rows)
+      sizes.push_back({static_cast<Part>(row[0].as<int>() - 1), row[1].as<std::uint64_t>(),
+                       row[2].as<std::uint64_t>()});
+    return sizes;
+  });
+}
+
 }  // namespace gw::store::postgres

@@ -31,6 +31,7 @@ class Reader {
                                                  std::size_t limit);
   Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
                                                  std::size_t limit);
+  Result<std::vector<Size>> sizes();
 
  private:
   // Several statements of one read see one state of the database. A session that is gone is opened

@@ -85,6 +85,9 @@ class SqliteBackend final : public Backend {
                                                  std::size_t limit) override {
     return read([&](Reader& r) { return r.overdue_users(before, after, limit); });
   }
+  Result<std::vector<Size>> sizes() override {
+    return read([&](Reader& r) { return r.sizes(); });
+  }
 
  private:
   Result<void> writable() {

@@ -1,5 +1,7 @@
 #include "store/sqlite/reader.h"
 
+#include <filesystem>
+
 namespace gw::store::sqlite {
 namespace {
 
@@ -29,6 +31,7 @@ class Reader::Snapshot {
 Result<std::unique_ptr<Reader>> Reader::open(const std::string& path,
                                              const SqliteOptions& options) {
   auto reader = std::make_unique<Reader>();
+  reader->path_ = path;
   GW_ASSIGN(reader->db_, Connection::open(path, Connection::Role::kReader, options));
   GW_TRY(reader->prepare_all());
   return reader;
@@ -259,6 +262,18 @@ Result<std::vector<PendingUser>> Reader::overdue_users(const Overdue& before, st
                      overdue_.integer(3)});
   if (rows.failed()) return failed(rows.rc());
   return found;
+}
+
+// By table it would take a walk through all pages.
+Result<std::vector<Size>> Reader::sizes() {
+  GW_ASSIGN(auto page, db_.number("PRAGMA page_size", Stage::kServe));
+  GW_ASSIGN(auto pages, db_.number("PRAGMA page_count", Stage::kServe));
+  GW_ASSIGN(auto free, db_.number("PRAGMA freelist_count", Stage::kServe));
+  std::error_code none;
+  const auto log = std::filesystem::file_size(path_ + "-wal", none);
+  return std::vector<Size>{{Part::kDatabase, static_cast<std::uint64_t>(page * pages), 0},
+                           {Part::kFree, static_cast<std::uint64_t>(page * free), 0},
+                           {Part::kLog, none ? 0 : static_cast<std::uint64_t>(log), 0}};
 }
 
 }  // namespace gw::store::sqlite

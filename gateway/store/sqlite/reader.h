@@ -32,6 +32,7 @@ class Reader {
                                                  std::size_t limit);
   Result<std::vector<PendingUser>> overdue_users(const Overdue& before, std::int64_t after,
                                                  std::size_t limit);
+  Result<std::vector<Size>> sizes();
 
  private:
   class Snapshot;
@@ -40,6 +41,7 @@ class Reader {
   MessageRow message_row(Statement& row) const;
   tl::unexpected<Error> failed(int rc) { return fail(error_of(db_.get(), rc, Stage::kServe)); }
 
+  std::string path_;
   Connection db_;
   Statement begin_, end_, data_key_, find_user_, account_, prekeys_, unsettled_, undecrypted_,
       contact_, ratchets_, by_request_, by_order_, received_, events_, pending_, overdue_;
