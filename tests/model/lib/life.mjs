@@ -101,6 +101,7 @@ export class Life {
   async submitOp(op) { this.submit(this.lane(op), op.n); }
   async detachOp({ user }) {
     this.provider.stream.write({ detach: { userId: this.users[user] } });
+    Object.assign(this.provider.user(this.users[user]), { attached: false, link: 'DOWN' });
     this.unsure(this.lanes.filter((l) => l.user === this.users[user]));
   }
 
