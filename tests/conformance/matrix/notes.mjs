@@ -3,17 +3,18 @@
 export const kIntroduction = `## Unmodified Baileys and the gateway
 
 Each cell is a test case of [matrix](matrix/rows.mjs): the real gateway, the simulator, and the client as npm installs it (the
-lockfiles pin it). "As companion" is device 1 of an account whose device 0 is a client of the same version. A cell is "passed",
-or "refused by rule" where both sides are told why; it counts only if the far side's checks (\`/violations\`) and those of the
-provider found nothing, none excused, and if texts still go both ways at its end.`;
+lockfiles pin it). "As companion" is device 1 of an account whose device 0 is a client of the same version; installed anew there
+means linked anew under the same number. The companion that is linked later is 7.0.0-rc14 in each column. A cell is "passed", or
+"refused by rule", with what is told to whom. After all of them the far side's checks (\`/violations\`) and those of the provider
+have found nothing; none is excused. Damaged means that one bit of each device's ciphertext flips at the server.`;
 
-export const kNotes = `What the clients do that an implementation has to live with:
+export const kNotes = `What the clients do that an implementation has to live with, as seen in runs or read in their source:
 
 - Both write \`{text}\` as extendedTextMessage, and send \`inactive\` for delivered while they are not "available".
 - Asked for a message by a device 0, both encrypt it anew for every device, their own other ones included: those that had read it
   get it a second time under its id. The gateway reads and drops it; the simulator does not count it as two contents of one id.
-- 7.0.0-rc14 takes the keys in a retry receipt, without device-identity; where there are none it compares the registration id, and
-  drops the session if it differs. 6.7.24 ignores the keys and fetches a bundle.
+- 7.0.0-rc14 takes the keys in a retry receipt, also without device-identity; where there are none it compares the registration
+  id, and drops the session if it differs. 6.7.24 ignores the keys and fetches a bundle.
 - A phash in an ack is ignored by both. The list of their own devices is kept for minutes: what an older device sends does not reach
   one that was linked since.
 - 7.0.0-rc14 does not show an identity change; it fetches keys again if it has a session. 6.7.24 waits for the next message.
