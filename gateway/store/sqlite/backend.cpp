@@ -98,6 +98,9 @@ class SqliteBackend final : public Backend {
 
   // Opening again speaks as at the start (CONFIG); for a call that only means: not now.
   static Error not_now(Error error) {
+    // No later try mends that, whichever page it is that is damaged.
+    if (error.reason == "SQLITE_DAMAGED")
+      return sqlite::error_of(nullptr, SQLITE_CORRUPT, sqlite::Stage::kServe);
     if (error.kind == ErrorKind::kConfig) error.kind = ErrorKind::kRetryLater;
     return error;
   }

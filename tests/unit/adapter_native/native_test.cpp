@@ -92,7 +92,8 @@ struct Random {
         out.body = message::Pending{digits(20), contact(), time()};
         break;
       case 7:
-        out.body = message::SentElsewhere{digits(20), contact(), time(), message::Text{text(300)}, seq()};
+        out.body =
+            message::SentElsewhere{digits(20), contact(), time(), message::Text{text(300)}, seq()};
         break;
     }
     return out;
