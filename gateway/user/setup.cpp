@@ -164,6 +164,7 @@ void on_rotate(Draft& d, const Result<stanza::Node>& answer) {
   }
   d.now().rotate_retry_at.reset();
   if (d.profile().rotating) d.edit_profile().rotating = false;
+  if (d.now().setup == Setup::kActive) rotate_if_due(d);  // the answer may have come that late
 }
 
 std::optional<message::Contact> notified_contact(const stanza::Node& node) {

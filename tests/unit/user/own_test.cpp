@@ -104,6 +104,16 @@ TEST(Rotation, AnotherSignedPrekeyAfterItsTimeAndTheOldOneStillReads) {
   EXPECT_EQ(texts(w), std::vector<std::string>{"with the old key"});
 }
 
+TEST(Rotation, AnAnswerThatComesWhenTheNextIsDueLeavesNoDeadlineInThePast) {
+  World w;
+  w.link_up();
+  w.wall += w.limits.signed_prekey_age;
+  auto asked = w.run({TimerInput{}});
+  w.wall += w.limits.signed_prekey_age;
+  auto next = w.answer(std::move(asked));
+  EXPECT_GT(*w.state.next_deadline(w.limits, w.wall, w.mono), w.wall);
+}
+
 TEST(Rotation, OldOnesGoInTheirTime) {
   World w;
   w.link_up();
