@@ -86,7 +86,7 @@ void expire_resends(Draft& d);
 void drop_owed(Draft& d);  // the user is withdrawn
 void continue_resends(Draft& d, const Tag& named);
 void continue_all_resends(Draft& d);
-void drop_resends(Draft& d);  // the link went: WhatsApp asks again on the next one
+void drop_resends(Draft& d);  // the link went: receipts come again, what is owed is in the rows
 // Once every device has it, nobody can ask for the text again.
 void forget_if_delivered(Draft& d, Order order);
 void drop_unacked(Draft& d);  // no ack comes any more of what a receipt told before

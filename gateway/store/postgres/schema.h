@@ -1,7 +1,9 @@
 #pragma once
 
-// The tables, and how they come and change. Version N and N-1 of the gateway work on the same
-// schema: a migration only adds, and what it makes superfluous goes with the one after it.
+// The tables, and how they come and change. A migration only adds, and what it makes superfluous
+// goes with the one after it, so that version N and N-1 of the gateway work on the same schema.
+// From 1 to 2 they do not: a gateway of schema 1 cannot read the events that came with 2 and is
+// shut out.
 
 #include "store/postgres/connection.h"
 
