@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 
 #include "store/postgres/arrays.h"
 #include "store/postgres/schema.h"
@@ -14,12 +15,16 @@ using Kind = Outcome::Kind;
 // What `code` says of a change set; everything below writes the rows of those with 0 alone.
 enum Code { kApplies = 0, kNotHere = 1, kBackwards = 2, kThere = 3 };
 
-// A repeat that finds itself applied has locked its users' rows, so it commits after, and is as
-// durable and as replicated as, what it found. Read from above: the users' rows are locked in order
-// and looked at as they are then; `f` holds a code a user by position, so that each row below costs
-// a subscript and no join; the last line refuses the whole when an update found no row. A wait for
-// a lock ends with another version, and then with code 1: so the snapshot, which is older than the
-// lock, misses nothing of a user whose version is right.
+// There are two statements. The first takes the batch as a whole and fails, so that nothing is
+// written, when any of it does not apply: hardly ever, and it costs a third less. The second then
+// tells which, and writes the rest.
+//
+// Of the second: a repeat that finds itself applied has locked its users' rows, so it commits
+// after, and is as durable and as replicated as, what it found. Read from above: the users' rows
+// are locked in order and looked at as they are then; `f` holds a code a user by position, so that
+// each row below costs a subscript and no join; the last line refuses the whole when an update
+// found no row. A wait for a lock ends with another version, and then with code 1: so the snapshot,
+// which is older than the lock, misses nothing of a user whose version is right.
 constexpr const char* kUsers = R"sql(
 WITH c AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],@int8[],
@@ -41,6 +46,14 @@ vi AS MATERIALIZED (
 xv AS MATERIALIZED (
   SELECT i, n, known FROM vi WHERE EXISTS (SELECT 1 FROM received t
     WHERE t.tenant=vi.tenant AND t.uid=vi.uid AND t.message=vi.message)))sql";
+constexpr const char* kAllUsers = R"sql(,
+w_account AS (
+  UPDATE account a SET version=a.version+1, change=c.change, next_order=c.next_order,
+    lowest_unsettled=c.lowest, next_event=c.next_event, acked_event=c.acked,
+    state=coalesce(c.state,a.state)
+  FROM c WHERE a.tenant=c.tenant AND a.uid=c.uid AND a.term=c.term AND a.version=c.version
+    AND a.next_order<=c.next_order AND a.lowest_unsettled<=c.lowest AND a.next_event<=c.next_event
+    AND a.acked_event<=c.acked RETURNING 1))sql";
 constexpr const char* kLocked = R"sql(,
 l AS MATERIALIZED (
   SELECT c.i, a.version, a.change, CASE
@@ -63,50 +76,50 @@ constexpr const char* kPutRatchets = R"sql(,
 w_ratchet AS (
   INSERT INTO ratchet (tenant,uid,contact,device,record) SELECT tenant,uid,contact,device,record
   FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int4[],@bytea[]) AS
-    u(i,tenant,uid,contact,device,record) WHERE (SELECT g FROM f)[i]=0
+    u(i,tenant,uid,contact,device,record) WHERE %i
   ON CONFLICT (tenant,uid,contact,device) DO UPDATE SET record=excluded.record))sql";
 constexpr const char* kSeldom = R"sql(,
 w_profile AS (
   INSERT INTO profile (tenant,uid,sealed) SELECT tenant,uid,profile FROM c
-  WHERE profile IS NOT NULL AND (SELECT g FROM f)[i]=0
+  WHERE profile IS NOT NULL AND %i
   ON CONFLICT (tenant,uid) DO UPDATE SET sealed=excluded.sealed),
 d_ratchet AS (
   DELETE FROM ratchet t USING unnest(@int4[],@int4[],@int8[],@bytea[],@int4[])
     AS u(i,tenant,uid,contact,device)
-  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.contact=u.contact
+  WHERE %u.i AND t.tenant=u.tenant AND t.uid=u.uid AND t.contact=u.contact
     AND t.device=u.device),
 w_contact AS (
   INSERT INTO contact (tenant,uid,contact,sealed) SELECT tenant,uid,contact,sealed
   FROM unnest(@int4[],@int4[],@int8[],@bytea[],@bytea[]) AS u(i,tenant,uid,contact,sealed)
-  WHERE (SELECT g FROM f)[i]=0
+  WHERE %i
   ON CONFLICT (tenant,uid,contact) DO UPDATE SET sealed=excluded.sealed),
 d_contact AS (
   DELETE FROM contact t USING unnest(@int4[],@int4[],@int8[],@bytea[]) AS u(i,tenant,uid,contact)
-  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.contact=u.contact),
+  WHERE %u.i AND t.tenant=u.tenant AND t.uid=u.uid AND t.contact=u.contact),
 w_prekey AS (
   INSERT INTO prekey (tenant,uid,first_id,sealed) SELECT tenant,uid,first_id,sealed
   FROM unnest(@int4[],@int4[],@int8[],@int8[],@bytea[]) AS u(i,tenant,uid,first_id,sealed)
-  WHERE (SELECT g FROM f)[i]=0
+  WHERE %i
   ON CONFLICT (tenant,uid,first_id) DO UPDATE SET sealed=excluded.sealed),
 d_prekey AS (
   DELETE FROM prekey t USING unnest(@int4[],@int4[],@int8[],@int8[]) AS u(i,tenant,uid,first_id)
-  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.first_id=u.first_id),
+  WHERE %u.i AND t.tenant=u.tenant AND t.uid=u.uid AND t.first_id=u.first_id),
 w_undecrypted AS (
   INSERT INTO undecrypted (tenant,uid,message,since,sealed) SELECT tenant,uid,message,since,sealed
   FROM unnest(@int4[],@int4[],@int8[],@bytea[],@int8[],@bytea[])
-    AS u(i,tenant,uid,message,since,sealed) WHERE (SELECT g FROM f)[i]=0
+    AS u(i,tenant,uid,message,since,sealed) WHERE %i
   ON CONFLICT (tenant,uid,message) DO UPDATE SET sealed=excluded.sealed),
 d_undecrypted AS (
   DELETE FROM undecrypted t USING unnest(@int4[],@int4[],@int8[],@bytea[])
     AS u(i,tenant,uid,message)
-  WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.message=u.message))sql";
+  WHERE %u.i AND t.tenant=u.tenant AND t.uid=u.uid AND t.message=u.message))sql";
 constexpr const char* kPutMessages = R"sql(,
 w_message AS (
   INSERT INTO message (tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,
     stanza,devices)
   SELECT tenant,uid,ord,bucket,created,request,body_mac,contact,content,state,reason,stanza,devices
   FROM mi
-  WHERE (SELECT g FROM f)[i]=0))sql";
+  WHERE %i))sql";
 constexpr const char* kSettle = R"sql(,
 ki AS MATERIALIZED (
   SELECT * FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int2[],@int2[],@bool[],@bytea[],
@@ -117,23 +130,23 @@ w_settle AS (
     stanza=CASE WHEN u.set_stanza THEN u.stanza ELSE t.stanza END,
     content=CASE WHEN u.set_content THEN u.content ELSE t.content END,
     devices=coalesce(u.devices,t.devices)
-  FROM ki u WHERE (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid AND t.ord=u.ord
+  FROM ki u WHERE %u.i AND t.tenant=u.tenant AND t.uid=u.uid AND t.ord=u.ord
     AND t.bucket=u.bucket RETURNING 1))sql";
 constexpr const char* kPutEvents = R"sql(,
 w_event AS (
   INSERT INTO event (tenant,uid,seq,bucket,at,payload) SELECT tenant,uid,seq,bucket,at,payload
   FROM unnest(@int4[],@int4[],@int8[],@int8[],@int4[],@int8[],@bytea[])
-    AS u(i,tenant,uid,seq,bucket,at,payload) WHERE (SELECT g FROM f)[i]=0))sql";
+    AS u(i,tenant,uid,seq,bucket,at,payload) WHERE %i))sql";
 constexpr const char* kPutReceived = R"sql(,
 w_received AS (
   INSERT INTO received (tenant,uid,message,bucket,cipher_hash,seq,at)
   SELECT tenant,uid,message,bucket,cipher_hash,seq,at FROM vi
-  WHERE (SELECT g FROM f)[i]=0 AND n NOT IN (SELECT n FROM xv)))sql";
+  WHERE %i AND n NOT IN (SELECT n FROM xv)))sql";
 // Of ids that are known; one that was swept meanwhile is written anew above.
 constexpr const char* kReplaceReceived = R"sql(,
 u_received AS (
   UPDATE received t SET cipher_hash=u.cipher_hash, seq=u.seq FROM vi u
-  WHERE u.known AND (SELECT g FROM f)[u.i]=0 AND t.tenant=u.tenant AND t.uid=u.uid
+  WHERE u.known AND %u.i AND t.tenant=u.tenant AND t.uid=u.uid
     AND t.message=u.message))sql";
 constexpr const char* kAnswer = R"sql(
 SELECT (SELECT g FROM f),
@@ -142,7 +155,7 @@ SELECT (SELECT g FROM f),
   (SELECT array_agg(change ORDER BY i) FROM l WHERE code=1),
   )sql";
 constexpr const char* kGuard = R"sql(
-  1/CASE WHEN (SELECT count(*) FROM w_settle)=(SELECT count(*) FROM ki WHERE (SELECT g FROM f)[i]=0)
+  1/CASE WHEN (SELECT count(*) FROM w_settle)=(SELECT count(*) FROM ki WHERE %i)
     THEN 1 ELSE 0 END)sql";
 
 // Each part costs its start-up even when it has nothing to do, about as much as a change set: a
@@ -157,7 +170,7 @@ enum Part : unsigned {
   kHasSeldom = 32,
 };
 
-std::string unnumbered(unsigned parts) {
+std::string looked_up(unsigned parts) {
   const bool messages = parts & kHasMessages, received = parts & kHasReceived;
   std::string sql = kUsers;
   if (messages) sql += kNewMessages;
@@ -167,8 +180,12 @@ std::string unnumbered(unsigned parts) {
   if (messages && received) sql += " UNION ALL ";
   if (received) sql += "SELECT i FROM xv WHERE NOT known";
   if (!messages && !received) sql += "SELECT 0::bigint AS i WHERE false";
-  sql += ")";
-  sql += kLocked;
+  return sql + ")";
+}
+
+std::string written(unsigned parts) {
+  const bool messages = parts & kHasMessages, received = parts & kHasReceived;
+  std::string sql;
   if (parts & kHasRatchets) sql += kPutRatchets;
   if (parts & kHasSeldom) sql += kSeldom;
   if (messages) sql += kPutMessages;
@@ -176,11 +193,38 @@ std::string unnumbered(unsigned parts) {
   if (parts & kHasEvents) sql += kPutEvents;
   if (received) sql += kPutReceived;
   if (received && (parts & kHasSeldom)) sql += kReplaceReceived;
-  sql += kAnswer;
+  return sql;
+}
+
+std::string answered(unsigned parts) {
+  const bool messages = parts & kHasMessages, received = parts & kHasReceived;
+  std::string sql = kAnswer;
   sql += messages ? "(SELECT array_agg(n ORDER BY n) FROM xr), " : "NULL, ";
   sql += received ? "(SELECT array_agg(n ORDER BY n) FROM xv WHERE NOT known)" : "NULL";
   if (parts & kHasUpdates) sql += std::string(",") + kGuard;
   return sql;
+}
+
+// `@` stands for the next parameter, cast to the type that follows; `%i` for what has to hold of
+// change set i for its rows to be written.
+std::string numbered(const std::string& sql, const std::function<std::string(std::string)>& holds) {
+  std::string out;
+  int n = 0;
+  for (std::string_view rest = sql; !rest.empty();) {
+    const auto at = rest.find_first_of("@%");
+    out.append(rest.substr(0, at));
+    if (at == std::string_view::npos) break;
+    const bool parameter = rest[at] == '@';
+    rest.remove_prefix(at + 1);
+    if (parameter) {
+      out += "$" + std::to_string(++n) + "::";
+      continue;
+    }
+    const auto name = rest.substr(0, rest.find('i') + 1);  // i, or u.i
+    out += holds(std::string(name));
+    rest.remove_prefix(name.size());
+  }
+  return out;
 }
 
 // Empty octets as they are; elsewhere they stand for what is forgotten, and are NULL.
@@ -353,19 +397,18 @@ unsigned parts_of(const std::vector<const ChangeSet*>& batch) {
   return parts;
 }
 
-// `@` stands for the next parameter, cast to the type that follows.
-std::string apply_sql(unsigned parts) {
-  const std::string sql = unnumbered(parts);
-  std::string out;
-  int n = 0;
-  for (std::string_view rest = sql; !rest.empty();) {
-    auto at = rest.find('@');
-    out.append(rest.substr(0, at));
-    if (at == std::string_view::npos) break;
-    out += "$" + std::to_string(++n) + "::";
-    rest.remove_prefix(at + 1);
-  }
-  return out;
+std::string apply_all_sql(unsigned parts) {
+  std::string sql = looked_up(parts) + kAllUsers + written(parts);
+  sql +=
+      "\nSELECT 1/CASE WHEN (SELECT count(*) FROM w_account)=(SELECT count(*) FROM c)"
+      " AND NOT EXISTS (SELECT 1 FROM x) THEN 1 ELSE 0 END";
+  if (parts & kHasUpdates) sql += std::string(",") + kGuard;
+  return numbered(sql, [](const std::string&) { return "true"; });
+}
+
+std::string apply_each_sql(unsigned parts) {
+  return numbered(looked_up(parts) + kLocked + written(parts) + answered(parts),
+                  [](const std::string& i) { return "(SELECT g FROM f)[" + i + "]=0"; });
 }
 
 std::set<std::int32_t> buckets_of(const std::vector<const ChangeSet*>& batch) {

@@ -14,9 +14,12 @@ namespace gw::store::postgres {
 
 inline constexpr std::string_view kUserMissing = "USER_MISSING";
 
-// Which of the statement's parts a batch needs: one statement for each that occurs, of 64.
+// Which of the statements' parts a batch needs: two statements for each that occurs, of 64.
 unsigned parts_of(const std::vector<const ChangeSet*>& batch);
-std::string apply_sql(unsigned parts);
+// Applies the whole batch, or fails with BUG and applies nothing.
+std::string apply_all_sql(unsigned parts);
+// Applies what applies, and answers for apply_outcomes().
+std::string apply_each_sql(unsigned parts);
 
 // The buckets that the batch's rows go to: their partitions have to be there.
 std::set<std::int32_t> buckets_of(const std::vector<const ChangeSet*>& batch);

@@ -104,14 +104,24 @@ Result<std::vector<Outcome>> Writer::apply_sorted(const Batch& batch) {
 
 Result<std::vector<Outcome>> Writer::apply_plain(const Batch& batch) {
   const unsigned parts = parts_of(batch);
-  GW_ASSIGN(auto answer, db_.statement(prepared(parts), apply_parameters(batch, parts)));
+  const auto parameters = apply_parameters(batch, parts);
+  auto all = db_.statement(prepared(parts, Form::kAll), parameters);
+  if (all) {
+    Outcome applied;
+    applied.kind = Kind::kApplied;
+    return std::vector<Outcome>(batch.size(), applied);
+  }
+  if (all.error().kind != ErrorKind::kBug) return fail(std::move(all).error());
+  GW_ASSIGN(auto answer, db_.statement(prepared(parts, Form::kEach), parameters));
   return apply_outcomes(batch, answer);
 }
 
 // Its name; the session knows it from now on.
-std::string Writer::prepared(unsigned parts) {
-  std::string name = "apply_" + std::to_string(parts);
-  if (prepared_.insert(parts).second) db_.prepare(name, apply_sql(parts));
+std::string Writer::prepared(unsigned parts, Form form) {
+  const bool all = form == Form::kAll;
+  std::string name = (all ? "apply_all_" : "apply_each_") + std::to_string(parts);
+  if (prepared_.insert(name).second)
+    db_.prepare(name, all ? apply_all_sql(parts) : apply_each_sql(parts));
   return name;
 }
 
@@ -157,7 +167,8 @@ Result<std::vector<Outcome>> Writer::apply_erasing(const Batch& one) {
   auto done = db_.get([&](Transaction& tx) -> Result<std::vector<Outcome>> {
     GW_TRY(tx.statement("erase", erase_parameters(one)));
     const unsigned parts = parts_of(one);
-    GW_ASSIGN(auto answer, tx.statement(prepared(parts), apply_parameters(one, parts)));
+    GW_ASSIGN(auto answer,
+              tx.statement(prepared(parts, Form::kEach), apply_parameters(one, parts)));
     GW_ASSIGN(auto outcomes, apply_outcomes(one, answer));
     const Kind kind = outcomes.front().kind;
     if (kind != Kind::kExists && kind != Kind::kFailed) return outcomes;

@@ -41,12 +41,13 @@ class Writer {
   Result<std::vector<Outcome>> one_by_one(const Batch& batch);
   Result<std::vector<Outcome>> apply_plain(const Batch& batch);
   Result<std::vector<Outcome>> apply_erasing(const Batch& one);
-  std::string prepared(unsigned parts);
+  enum class Form { kAll, kEach };
+  std::string prepared(unsigned parts, Form form);
   Result<bool> write_enlisted(Transaction& tx, const Enlistment& e, UserRef& user);
 
   Connection db_;
   std::string durability_;
-  std::set<unsigned> prepared_;     // statements of apply.h
+  std::set<std::string> prepared_;  // statements of apply.h
   std::set<std::int32_t> buckets_;  // whose partitions are there
 };
 
