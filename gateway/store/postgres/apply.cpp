@@ -54,7 +54,7 @@ w_account AS (
   FROM c WHERE a.tenant=c.tenant AND a.uid=c.uid AND a.term=c.term AND a.version=c.version
     AND a.next_order<=c.next_order AND a.lowest_unsettled<=c.lowest AND a.next_event<=c.next_event
     AND a.acked_event<=c.acked RETURNING 1))sql";
-constexpr const char* kLocked = R"sql(,
+constexpr const char* kEachUser = R"sql(,
 l AS MATERIALIZED (
   SELECT c.i, a.version, a.change, CASE
       WHEN a.term<>c.term OR a.version<>c.version THEN 1
@@ -407,7 +407,7 @@ std::string apply_all_sql(unsigned parts) {
 }
 
 std::string apply_each_sql(unsigned parts) {
-  return numbered(looked_up(parts) + kLocked + written(parts) + answered(parts),
+  return numbered(looked_up(parts) + kEachUser + written(parts) + answered(parts),
                   [](const std::string& i) { return "(SELECT g FROM f)[" + i + "]=0"; });
 }
 
