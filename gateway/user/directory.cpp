@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxToken = 8192;
 constexpr std::size_t kFirstPrekeys = 50;
 constexpr Millis kSweepEvery{5'000};
-constexpr Millis kForgetEvery{60'000};
+constexpr Millis kForgetEvery{60'000}, kForgetMore{1'000};
 constexpr std::size_t kSweepUsers = 200;
 constexpr std::size_t kForgetRows = 5'000;
 
@@ -55,7 +55,7 @@ class Directory final : public Users {
     for (std::size_t i = 0; i < loops.size(); ++i)
       homes_.push_back(std::make_unique<Home>(shared, loops.at(i)));
     loops.at(0).post([this] { sweep(); });
-    loops.at(0).post([this] { forget_later(); });
+    loops.at(0).post([this] { forget(); });
   }
 
   AttachmentId attach(AttachRequest request, Done<void> done) override {
@@ -179,7 +179,8 @@ class Directory final : public Users {
   }
 
   void sweep();
-  void forget_later();
+  void forget();
+  void forget_later(bool soon);
   void drained(Home& home);
 
   Shared& shared_;
@@ -393,11 +394,18 @@ void Directory::sweep() {
       });
 }
 
-void Directory::forget_later() {
-  forget_timer_.after(kForgetEvery, [this] { forget_later(); });
+// Where a sweep took as much as it may, more comes in than one a minute forgets.
+void Directory::forget() {
   shared_.store.measure();
   shared_.store.sweep(shared_.clock.wall() - shared_.limits.retention, kForgetRows,
-                      [](const Result<std::size_t>&) {});
+                      [this](const Result<std::size_t>& forgotten) {
+                        const bool full = forgotten && *forgotten >= kForgetRows;
+                        loops_.at(0).post([this, full] { forget_later(full); });
+                      });
+}
+
+void Directory::forget_later(bool soon) {
+  forget_timer_.after(soon ? kForgetMore : kForgetEvery, [this] { forget(); });
 }
 
 void Directory::drain(std::function<void()> done) {

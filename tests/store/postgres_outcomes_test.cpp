@@ -226,6 +226,32 @@ TEST_F(PostgresOutcomesTest, WhatIsHalfSweptIsMadeAnewAndForeignPartitionsStay) 
   EXPECT_EQ(value("SELECT to_regclass('message_archive') IS NOT NULL"), "t");
 }
 
+// A sweep comes every minute; a backup that reads the table may take hours.
+TEST_F(PostgresOutcomesTest, SweepsThatAreRefusedLeaveNothingBehind) {
+  auto user = d_.enlist("anna");
+  auto c = user.change();
+  for (int i = 0; i < 100; ++i) user.add_event(c, std::string(1000, 'e'));
+  ASSERT_TRUE(d_.apply(user, c).applied());
+  const auto before = from_unix_ms(10 * 24 * 3600'000);
+  const auto size = [&] {
+    return std::stoll(
+        value("SELECT sum(pg_table_size(inhrelid)) FROM pg_inherits"
+              " WHERE inhparent='event'::regclass"));
+  };
+  {
+    pqxx::connection other(server_.uri_of(database_of(d_.folder())));
+    pqxx::work tx(other);
+    tx.exec("SELECT count(*) FROM event");
+    ASSERT_FALSE(d_.sweep(before, 100));
+    const auto once = size();
+    for (int tries = 0; tries < 3; ++tries) ASSERT_FALSE(d_.sweep(before, 100));
+    EXPECT_LE(size(), once + 16'384);
+  }
+  EXPECT_EQ(d_.events(user.ref, 0).value().size(), 100u);
+  EXPECT_GE(d_.sweep(before, 100).value(), 1u);
+  EXPECT_EQ(d_.events(user.ref, 0).value().size(), 100u) << "nobody acknowledged them";
+}
+
 // Without a session of our own there is nobody to ask what it is set to: a trigger looks.
 TEST_F(PostgresOutcomesTest, ACommitStaysSynchronousWhenTheServersDefaultChanges) {
   auto user = d_.enlist("anna");

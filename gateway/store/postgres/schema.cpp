@@ -255,17 +255,32 @@ Result<std::vector<std::int32_t>> buckets_before(Connection& db, Table table, st
 }
 
 Result<bool> drop_partition(Connection& db, Table table, std::int32_t bucket, std::int32_t today) {
-  return db.get([&](Transaction& tx) -> Result<bool> {
+  const auto name = partition_name(table, bucket);
+  // False: another replica was faster.
+  const auto lock = [&](Transaction& tx) -> Result<bool> {
     GW_TRY(tx.run(kDropPatience));
     GW_TRY(tx.run(std::string("SELECT pg_advisory_xact_lock(") + kMigrationLock + ")"));
-    const auto name = partition_name(table, bucket);
-    GW_ASSIGN(bool there, is_there(tx, name));
-    if (!there) return false;  // another replica was faster
+    return is_there(tx, name);
+  };
+  const auto move_events = [&](Transaction& tx) -> Result<void> {
+    GW_TRY(tx.rows(filled_in(kMoveEvents, bucket), today));
+    return {};
+  };
+  // First by themselves: a drop that is refused every minute, for as long as somebody reads the
+  // table, would leave what it moved behind as dead rows each time.
+  if (table == Table::kEvent)
+    GW_TRY(db.transaction([&](Transaction& tx) -> Result<void> {
+      GW_ASSIGN(bool there, lock(tx));
+      return there ? move_events(tx) : Result<void>();
+    }));
+  return db.get([&](Transaction& tx) -> Result<bool> {
+    GW_ASSIGN(bool there, lock(tx));
+    if (!there) return false;
     if (table == Table::kMessage) {
       GW_ASSIGN(auto left, tx.rows(filled_in(kUnsettledIn, bucket)));
       if (left[0][0].as<bool>()) return false;
     }
-    if (table == Table::kEvent) GW_TRY(tx.rows(filled_in(kMoveEvents, bucket), today));
+    if (table == Table::kEvent) GW_TRY(move_events(tx));  // what came in between
     GW_TRY(tx.run("DROP TABLE " + name));
     return true;
   });
