@@ -42,6 +42,10 @@ struct DataKey {
   Bytes wrapped;
 };
 
+// What became of each claim of a batch, in its order: the new term, REJECTED "USER_UNKNOWN" when
+// there is no such row, or RETRY_LATER when only this one could not be claimed.
+using Claimed = std::vector<Result<Term>>;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -56,8 +60,8 @@ class Backend {
   virtual Result<void> reopen() = 0;
   // True: this enlistment made (or revived) the row, now or in an earlier try of the same `change`.
   virtual Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment) = 0;
-  // REJECTED "USER_UNKNOWN" when there is no such row.
-  virtual Result<Term> claim(UserRef user) = 0;
+  // Raises the term of each by one, in one transaction. No user occurs twice. Errors as of apply.
+  virtual Result<Claimed> claim(std::span<const UserRef> users) = 0;
   // As Store::sweep.
   virtual Result<std::size_t> sweep(WallTime before, std::size_t limit) = 0;
   // Keys that the store needs before anything else. `root` is written once and never changed but

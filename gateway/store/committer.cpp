@@ -9,6 +9,8 @@ namespace {
 
 using Kind = Outcome::Kind;
 
+constexpr std::size_t kClaimBytes = 1024;  // what one holds while it waits, amply
+
 std::uint64_t now_us(clockid_t clock) {
   timespec t{};
   clock_gettime(clock, &t);
@@ -46,14 +48,20 @@ Committer::Committer(Backend& backend, const StoreOptions& options, StoreProbe& 
     : backend_(backend), options_(options), probe_(probe), thread_([this] { run(); }) {}
 
 void Committer::apply(Sealed change, Answer done) {
-  Item item;
-  item.sealed = std::move(change);
-  item.done = std::move(done);
+  const std::size_t bytes = change.bytes;
+  Item item{bytes, Change{std::move(change), std::move(done)}};
   auto queued = push(std::move(item));
   if (queued) return;
   probe_.failed++;
   bool closed = queued.error().reason == "STORE_CLOSED";
-  item.done(closed ? of_kind(Kind::kClosed) : failed(std::move(queued).error()));
+  std::get<Change>(item.work).done(closed ? of_kind(Kind::kClosed)
+                                          : failed(std::move(queued).error()));
+}
+
+void Committer::claim(Claim claim) {
+  Item item{kClaimBytes, std::move(claim)};
+  if (auto queued = push(std::move(item)); !queued)
+    std::get<Claim>(item.work).done(fail(std::move(queued).error()));
 }
 
 // Leaves `item` as it was when it is refused. One item is always let in, however large.
@@ -61,7 +69,7 @@ Result<void> Committer::push(Item&& item) {
   {
     std::lock_guard lock(mutex_);
     if (closing_) return fail(ErrorKind::kRetryLater, "STORE_CLOSED", "the store is closing");
-    std::size_t bytes = item.sealed.bytes;
+    const std::size_t bytes = item.bytes;
     if (bytes > 0 && bytes_ > 0 && bytes_ + bytes > options_.max_pending_bytes)
       return fail(ErrorKind::kThrottled, "STORE_BUSY", "too much waits to be committed",
                   Millis(100));
@@ -93,33 +101,52 @@ void Committer::close() {
 
 void Committer::run() {
   pthread_setname_np(pthread_self(), "store-commit");
-  for (std::optional<Item> job; take(job); job.reset()) {
-    if (job)
-      job->job(*job);
+  while (take()) {
+    if (call_)
+      call_();
+    else if (!claims_.empty())
+      commit_claims();
     else
       commit_batch();
   }
 }
 
-// A batch ends before a call, and before a second change set of a user that is in it.
-bool Committer::take(std::optional<Item>& job) {
+// A batch ends before an item of another kind, and before a second one of a user that is in it: so
+// what is asked for one user is done in the order of arrival.
+bool Committer::take() {
   batch_.clear();
   answers_.clear();
+  claims_.clear();
   users_.clear();
+  call_ = {};
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
   if (queue_.empty()) return false;
-  if (queue_.front().job) {
-    job = std::move(queue_.front());
-    queue_.pop_front();
-    return true;
-  }
-  while (!queue_.empty() && batch_.size() < options_.max_batch) {
+  const auto kind = queue_.front().work.index();
+  std::size_t bytes = 0;
+  while (!queue_.empty() && users_.size() < options_.max_batch) {
     Item& item = queue_.front();
-    if (item.job || !users_.insert(item.sealed.rows.user).second) break;
-    batch_.push_back(std::move(item.sealed));
-    answers_.push_back(std::move(item.done));
+    if (item.work.index() != kind) break;
+    if (!users_.empty() && bytes + item.bytes > options_.max_batch_bytes) break;
+    bytes += item.bytes;
+    if (!take_into_batch(item)) break;
     queue_.pop_front();
+    if (call_) break;
+  }
+  return true;
+}
+
+// False: it is the second of its user.
+bool Committer::take_into_batch(Item& item) {
+  if (auto* change = std::get_if<Change>(&item.work)) {
+    if (!users_.insert(change->sealed.rows.user).second) return false;
+    batch_.push_back(std::move(change->sealed));
+    answers_.push_back(std::move(change->done));
+  } else if (auto* claim = std::get_if<Claim>(&item.work)) {
+    if (!users_.insert(claim->user).second) return false;
+    claims_.push_back(std::move(*claim));
+  } else {
+    call_ = std::move(std::get<Call>(item.work));
   }
   return true;
 }
@@ -137,6 +164,36 @@ void Committer::commit_batch() {
     count(outcomes[i]);
     answers_[i](std::move(outcomes[i]));
   }
+}
+
+// One that nobody waits for any more would only take the user from whoever has it now.
+void Committer::commit_claims() {
+  const auto unwanted = std::stable_partition(claims_.begin(), claims_.end(),
+                                              [](const Claim& claim) { return claim.wanted(); });
+  std::vector<UserRef> users;
+  for (auto claim = claims_.begin(); claim != unwanted; ++claim) users.push_back(claim->user);
+  auto terms = users.empty() ? Claimed() : settle_claims(users);
+  terms.resize(claims_.size(),
+               fail(ErrorKind::kRetryLater, "NOT_WANTED", "nobody waited for the user any more"));
+  release(claims_.size(), claims_.size() * kClaimBytes);
+  for (std::size_t i = 0; i < claims_.size(); ++i) claims_[i].done(std::move(terms[i]));
+}
+
+// A claim that may have taken place is simply made again: nobody ever acted under a term that
+// nobody was told, and the newest counts.
+Claimed Committer::settle_claims(std::span<const UserRef> users) {
+  auto claimed = until_known<Claimed>([users](Backend& backend) { return backend.claim(users); });
+  if (claimed && claimed->size() == users.size()) return *std::move(claimed);
+  Error error =
+      claimed ? Error{ErrorKind::kBug, "OUTCOMES_MISSING", {}} : std::move(claimed).error();
+  const bool all_alike =
+      error.kind == ErrorKind::kRetryLater || error.kind == ErrorKind::kUnknownOutcome;
+  if (all_alike || users.size() == 1) return Claimed(users.size(), fail(std::move(error)));
+  // The reason may be one user's: the others are not to suffer for it.
+  Claimed each;
+  for (std::size_t i = 0; i < users.size(); ++i)
+    each.push_back(std::move(settle_claims(users.subspan(i, 1)).front()));
+  return each;
 }
 
 void Committer::count(const Outcome& outcome) {
@@ -163,7 +220,7 @@ void Committer::count(const Outcome& outcome) {
 // `unknown`: an earlier try may have committed. Then only an outcome of each counts, or a reload.
 std::vector<Outcome> Committer::settle(std::span<const Sealed> batch, bool unknown) {
   Backoff backoff(options_.retry_first, options_.retry_most);
-  for (;;) {
+  for (int unknowns = 0;;) {
     auto result = backend_.apply(batch);
     if (result && result->size() == batch.size()) {
       if (!unknown || !any_open(*result)) return *std::move(result);
@@ -175,6 +232,7 @@ std::vector<Outcome> Committer::settle(std::span<const Sealed> batch, bool unkno
     if (error.kind == ErrorKind::kUnknownOutcome) {
       probe_.unknown_outcomes++;
       unknown = true;
+      ++unknowns;
     } else if (error.kind != ErrorKind::kRetryLater) {
       // The reason may be one item's: the others are not to suffer for it.
       if (batch.size() > 1) return one_by_one(batch, unknown);
@@ -183,6 +241,8 @@ std::vector<Outcome> Committer::settle(std::span<const Sealed> batch, bool unkno
     }
     if (!unknown) return std::vector<Outcome>(batch.size(), failed(error));
     if (!reconnect(backoff)) return std::vector<Outcome>(batch.size(), of_kind(Kind::kClosed));
+    // Perhaps it is too much to be answered in time, and would be for ever.
+    if (unknowns == 2 && batch.size() > 1) return one_by_one(batch, unknown);
   }
 }
 

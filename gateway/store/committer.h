@@ -1,8 +1,9 @@
 #pragma once
 
-// Group commit: one thread takes whatever change sets are pending into one Backend::apply and
-// answers each. Other writing calls run on the same thread between batches, in order of arrival.
-// Law 3: while an outcome is unknown, the same change sets are written again on a fresh connection.
+// Group commit: one thread takes whatever change sets are pending into one Backend::apply, or
+// whatever claims into one Backend::claim, and answers each. Other writing calls run on the same
+// thread between batches; all in order of arrival.
+// Law 3: while an outcome is unknown, the same is written again on a fresh connection.
 
 #include <condition_variable>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <span>
 #include <thread>
 #include <unordered_set>
+#include <variant>
 #include <vector>
 
 #include "store/store.h"
@@ -28,20 +30,25 @@ class Committer {
   Committer(const Committer&) = delete;
   Committer& operator=(const Committer&) = delete;
 
+  struct Claim {
+    UserRef user;
+    std::function<bool()> wanted;  // asked on the commit thread as the claim is taken
+    Done<Term> done;
+  };
+
   // `done` runs on the commit thread; on the caller's, at once, when over the bound or closed.
   void apply(Sealed change, Answer done);
+  void claim(Claim claim);
 
   // `call` must be safe to repeat: it is, on a fresh connection, while its outcome is unknown.
   template <class T>
   void call(std::size_t bytes, std::function<Result<T>(Backend&)> call, Done<T> done) {
-    Item item;
-    item.sealed.bytes = bytes;
     auto shared = std::make_shared<Done<T>>(std::move(done));
-    item.job = [this, call = std::move(call), shared](Item& mine) {
-      auto result = until_known<T>(call);
-      release(1, mine.sealed.bytes);
-      (*shared)(std::move(result));
-    };
+    Item item{bytes, [this, bytes, call = std::move(call), shared] {
+                auto result = until_known<T>(call);
+                release(1, bytes);
+                (*shared)(std::move(result));
+              }};
     if (auto queued = push(std::move(item)); !queued) (*shared)(fail(std::move(queued).error()));
   }
 
@@ -49,18 +56,25 @@ class Committer {
   void close();
 
  private:
-  struct Item {
+  struct Change {
     Sealed sealed;
     Answer done;
-    std::function<void(Item&)> job;  // set: no change set but a call
+  };
+  using Call = std::function<void()>;
+  struct Item {
+    std::size_t bytes = 0;
+    std::variant<Change, Claim, Call> work;
   };
   class Backoff;
 
   Result<void> push(Item&& item);
   void run();
-  // Fills the batch or the job; false: closed and nothing left.
-  bool take(std::optional<Item>& job);
+  // Fills the batch, the claims or the call; false: closed and nothing left.
+  bool take();
+  bool take_into_batch(Item& item);
   void commit_batch();
+  void commit_claims();
+  Claimed settle_claims(std::span<const UserRef> users);
   std::vector<Outcome> settle(std::span<const Sealed> batch, bool unknown);
   std::vector<Outcome> one_by_one(std::span<const Sealed> batch, bool unknown);
   void count(const Outcome& outcome);
@@ -85,7 +99,9 @@ class Committer {
   // The commit thread's.
   std::vector<Sealed> batch_;
   std::vector<Answer> answers_;
-  std::unordered_set<UserRef> users_;
+  std::vector<Claim> claims_;
+  Call call_;
+  std::unordered_set<UserRef> users_;  // in the batch, or of the claims
 
   std::mutex join_mutex_;
   std::thread thread_;

@@ -88,11 +88,8 @@ class StoreImpl final : public Store {
         std::move(done));
   }
 
-  // A claim that may have taken place is simply made again: nobody ever acted under a term that
-  // nobody was told, and the newest counts.
-  void claim(UserRef user, Done<Term> done) override {
-    committer_.call<Term>(
-        0, [user](Backend& backend) { return backend.claim(user); }, std::move(done));
+  void claim(UserRef user, std::function<bool()> wanted, Done<Term> done) override {
+    committer_.claim({user, std::move(wanted), std::move(done)});
   }
   void sweep(WallTime before, std::size_t limit, Done<std::size_t> done) override {
     committer_.call<std::size_t>(

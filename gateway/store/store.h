@@ -53,8 +53,9 @@ class Pseudonyms {
 };
 
 struct StoreOptions {
-  std::size_t max_batch = 256;                    // change sets in one commit
-  std::size_t max_pending_bytes = 64u << 20;      // then apply answers THROTTLED at once
+  std::size_t max_batch = 256;                    // change sets, or claims, in one commit
+  std::size_t max_batch_bytes = 8u << 20;         // of them; one alone may be larger
+  std::size_t max_pending_bytes = 64u << 20;      // then what waits for a commit is THROTTLED
   std::size_t max_pending_reads = 1u << 16;       // then reads answer THROTTLED at once
   Millis retry_first{20}, retry_most{2000};       // between tries of an unknown outcome
   std::uint64_t seals_per_data_key = 1ull << 48;  // then another data key is taken
@@ -98,8 +99,10 @@ class Store {
   virtual void enlist(TenantId tenant, Tag user_tag, Bytes profile,
                       std::vector<PrekeyBatch> prekeys, Done<Enlisted> done) = 0;
 
-  // Takes the user under a new term (term + 1).
-  virtual void claim(UserRef user, Done<Term> done) = 0;
+  // Takes the user under a new term (term + 1). `wanted` is asked on the store's thread when the
+  // claim's turn has come, so it has to be quick and thread-safe, and must not call the store; if
+  // it says no, the claim is not made: RETRY_LATER "NOT_WANTED". THROTTLED as apply.
+  virtual void claim(UserRef user, std::function<bool()> wanted, Done<Term> done) = 0;
 
   virtual void find_user(TenantId tenant, Tag user_tag, Done<std::optional<Account>> done) = 0;
   virtual void load(UserRef user, Done<std::optional<UserRows>> done) = 0;

@@ -3,6 +3,7 @@
 // One user's thread of control: loads, takes steps one at a time, commits, publishes; holds the
 // attachment and the link. Lives on one loop, shared by nobody.
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -167,6 +168,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   MonoTime waiting_since_{};             // for the answer to a commit or to the loading of the rows
   bool watching_ = false;
   bool busy_ = false, scheduled_ = false, leaving_ = false, ack_waits_ = false;
+  std::shared_ptr<std::atomic<bool>> claim_wanted_;  // set while a claim waits; the store asks it
 
   std::shared_ptr<Attachment> attachment_;
   AttachmentId attachment_id_ = 0;

@@ -66,14 +66,20 @@ void Strand::open() {
           if ((*found)->state == store::AccountState::kWithdrawn)
             return self->opened(fail(ErrorKind::kRejected, "USER_WITHDRAWN",
                                      "the user was withdrawn; Enlist it again first"));
-          // The claim and the loading are two calls: what is loaded is of the new term.
-          self->shared_.store.claim((*found)->user, [self, user = (*found)->user](auto term) {
-            self->context_.loop.post([self, user, term] {
-              if (self->leaving_) return;
-              if (!term) return self->opened(fail(term.error()));
-              self->load();
-            });
-          });
+          // The claim and the loading are two calls: what is loaded is of the new term. The strand
+          // goes along: it must not end on the store's thread.
+          self->claim_wanted_ = std::make_shared<std::atomic<bool>>(true);
+          self->shared_.store.claim((*found)->user,
+                                    [wanted = self->claim_wanted_] { return wanted->load(); },
+                                    [self](Result<Term> term) mutable {
+                                      auto& loop = self->context_.loop;
+                                      loop.post([self = std::move(self), term = std::move(term)] {
+                                        self->claim_wanted_.reset();
+                                        if (self->leaving_) return;
+                                        if (!term) return self->opened(fail(term.error()));
+                                        self->load();
+                                      });
+                                    });
         });
       });
 }
@@ -111,7 +117,10 @@ void Strand::opened(Result<void> result) {
   if (leaving_) return;  // too late: it was given up
   auto calls = std::move(opening_);
   opening_.clear();
-  if (!result) leaving_ = true;
+  if (!result) {
+    leaving_ = true;
+    if (claim_wanted_) *claim_wanted_ = false;
+  }
   // A call may make the strand leave before those behind it.
   for (auto& call : calls) call(result && leaving_ ? just_ending() : result);
   if (!result) {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { buildFolder } from '../conformance/lib/sim.mjs';
+import { sql } from '../integration/lib/database.mjs';
 import { expectProblem, refused } from '../integration/lib/errors.mjs';
 import { Postgres } from '../integration/lib/postgres.mjs';
 import { Rig, eventually } from '../integration/lib/rig.mjs';
@@ -142,6 +143,29 @@ test('a repeat behind the commit that holds the first: nobody is told that it wa
   assert.equal((await provider.call('SendMessage', same)).messageId, messageId);
   phone.texts.push(text);
   await rig.arrived(phone);
+});
+
+test('who gave up on a user behind a commit that hangs has not taken it', async (t) => {
+  const rig = await Rig.start({ binary, commands: true });
+  t.after(() => rig.stop());
+  const { provider, gateway } = rig;
+  const [user, phone] = [await rig.user('writer'), await rig.phone()];
+  await rig.works(user, phone);
+  const other = rig.name('other');
+  await provider.call('enlist', { userId: other });
+  const terms = () => sql(path.join(gateway.dir, 'gateway.db'), 'SELECT uid, term FROM account ORDER BY uid');
+  const before = terms();
+  await gateway.tell('hang');
+  const first = rig.send(user, phone);
+  await gateway.tell('hanging');
+  await refused(provider.call('UpdateUser', { userId: other, readReceipts: false }, 30000),
+    'UNAVAILABLE', 'STORE_UNAVAILABLE', /try again/);
+  await gateway.tell('release');
+  await first;
+  await rig.works(user, phone);  // its commits are behind where the claim stood
+  assert.equal(terms(), before);
+  await provider.attachAndWait(other);
+  assert.notEqual(terms(), before);
 });
 
 test('a gateway that is killed while a commit hangs', async (t) => {

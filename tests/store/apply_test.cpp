@@ -445,5 +445,22 @@ TEST_P(ApplyTest, EachClaimRaisesTheTermByOne) {
   EXPECT_FALSE(d_.claim({2, user.ref.uid}));
 }
 
+TEST_P(ApplyTest, ABatchOfClaimsHasAnOutcomeEach) {
+  auto anna = d_.enlist("anna"), bert = d_.enlist("bert"), carl = d_.enlist("carl", 2);
+  d_.close();
+  auto backend = d_.raw();
+  const std::vector<UserRef> users = {carl.ref, {1, 999}, bert.ref, {1, carl.ref.uid}, anna.ref};
+  for (int round = 1; round <= 2; ++round) {
+    auto claimed = backend->claim(users).value();
+    ASSERT_EQ(claimed.size(), users.size());
+    EXPECT_EQ(claimed[0].value(), carl.term + round);
+    EXPECT_EQ(claimed[1].error().reason, "USER_UNKNOWN");
+    EXPECT_EQ(claimed[2].value(), bert.term + round);
+    EXPECT_EQ(claimed[3].error().kind, ErrorKind::kRejected) << "tenants never meet";
+    EXPECT_EQ(claimed[4].value(), anna.term + round);
+    EXPECT_EQ(backend->load(bert.ref).value()->account.term, bert.term + round);
+  }
+}
+
 }  // namespace
 }  // namespace gw::store::test

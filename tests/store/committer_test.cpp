@@ -37,12 +37,21 @@ class CommitterTest : public testing::TestWithParam<BackendKind> {
                       [promise](Outcome o) { promise->set_value(std::move(o)); });
     return promise->get_future();
   }
-  Outcome finish(std::future<Outcome>& future) {
+  std::future<Result<Term>> claim(
+      UserRef user, std::function<bool()> wanted = [] { return true; }) {
+    auto promise = std::make_shared<std::promise<Result<Term>>>();
+    d_->store().claim(user, std::move(wanted),
+                      [promise](Result<Term> term) { promise->set_value(std::move(term)); });
+    return promise->get_future();
+  }
+  template <class T>
+  T finish(std::future<T>& future) {
     if (future.wait_for(std::chrono::seconds(30)) != std::future_status::ready)
       throw std::runtime_error("no outcome");
     return future.get();
   }
-  static bool ready(std::future<Outcome>& f) {
+  template <class T>
+  static bool ready(std::future<T>& f) {
     return f.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   }
   // The commit thread stands still in another user's write; what is sent meanwhile is pending.
@@ -183,10 +192,10 @@ TEST_P(CommitterTest, AboveTheBoundIsThrottledAtOnceAndOneAloneIsLetIn) {
   auto outcome = refused.get();
   EXPECT_EQ(outcome.kind, Kind::kFailed);
   EXPECT_EQ(outcome.error.kind, ErrorKind::kThrottled);
-  auto claim = std::async(std::launch::async, [&] { return d_->claim(user_.ref); });
+  auto sweep = std::async(std::launch::async, [&] { return d_->sweep(from_unix_ms(1), 10); });
   faults_->release();
   EXPECT_TRUE(finish(blocked).applied());
-  EXPECT_EQ(claim.get().value(), user_.term + 1) << "control is not throttled";
+  EXPECT_TRUE(sweep.get()) << "control is not throttled";
   EXPECT_EQ(d_->store().probe().pending_bytes, 0u);
 }
 
@@ -260,6 +269,169 @@ TEST_P(CommitterTest, AClaimUnderUnknownOutcomesHoldsTheNewestTerm) {
   EXPECT_EQ(d_->apply(user_.change()).kind, Kind::kApplied);
   faults_->next(Fault::kUnknownAfter);
   EXPECT_TRUE(d_->sweep(from_unix_ms(1), 10).has_value());
+}
+
+// What an attach storm makes: few of the users are there, which costs the database the same.
+TEST_P(CommitterTest, AThousandClaimsThatWaitAreFewTransactions) {
+  std::vector<TestUser> users;
+  for (int i = 0; i < 20; ++i) users.push_back(d_->enlist(numbered("u", i)));
+  auto blocked = stop_the_thread();
+  const int before = faults_->claims();
+  std::vector<std::future<Result<Term>>> terms;
+  for (int i = 0; i < 1000; ++i) {
+    const auto n = static_cast<std::size_t>(i / 50);
+    terms.push_back(claim(i % 50 == 0 ? users[n].ref : UserRef{1, 1'000'000 - i}));
+  }
+  auto behind = send(with_message(user_));
+  faults_->release();
+  EXPECT_TRUE(finish(blocked).applied());
+  for (int i = 0; i < 1000; ++i) {
+    auto term = finish(terms[static_cast<std::size_t>(i)]);
+    if (i % 50 == 0)
+      EXPECT_EQ(term.value(), users[static_cast<std::size_t>(i / 50)].term + 1) << i;
+    else
+      EXPECT_TRUE(!term && term.error().reason == "USER_UNKNOWN") << i;
+  }
+  EXPECT_TRUE(finish(behind).applied());
+  EXPECT_EQ(faults_->claims() - before, 4) << "256 + 256 + 256 + 232";
+  EXPECT_EQ(d_->load(users[7].ref).value()->account.term, users[7].term + 1);
+  EXPECT_EQ(d_->store().probe().pending_bytes, 0u);
+}
+
+TEST_P(CommitterTest, ClaimsThatWaitAreBounded) {
+  auto options = quick();
+  options.max_pending_bytes = 8 * 1024;
+  restart(options);
+  auto blocked = stop_the_thread();
+  std::vector<std::future<Result<Term>>> terms;
+  for (int i = 0; i < 8; ++i) terms.push_back(claim({1, 1000 + i}));
+  ASSERT_TRUE(ready(terms.back())) << "answered while the thread stands still";
+  auto refused = finish(terms.back());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kThrottled);
+  EXPECT_EQ(refused.error().reason, "STORE_BUSY");
+  terms.pop_back();
+  for (auto& term : terms) EXPECT_FALSE(ready(term));
+  faults_->release();
+  for (auto& term : terms) EXPECT_EQ(finish(term).error().reason, "USER_UNKNOWN");
+  EXPECT_TRUE(finish(blocked).applied());
+  EXPECT_EQ(d_->store().probe().pending_bytes, 0u);
+  EXPECT_EQ(d_->claim(user_.ref).value(), user_.term + 1);
+}
+
+TEST_P(CommitterTest, AClaimThatNobodyWantsAnyMoreIsNotMade) {
+  auto other = d_->enlist("other");
+  auto blocked = stop_the_thread();
+  const auto before = faults_->claimed();
+  auto wanted = std::make_shared<std::atomic<bool>>(true);
+  auto ask = [wanted] { return wanted->load(); };
+  auto first = claim(user_.ref, ask), second = claim(other.ref), third = claim({1, 999}, ask);
+  *wanted = false;
+  faults_->release();
+  EXPECT_TRUE(finish(blocked).applied());
+  for (auto* unwanted : {&first, &third}) {
+    auto term = finish(*unwanted);
+    ASSERT_FALSE(term);
+    EXPECT_EQ(term.error().kind, ErrorKind::kRetryLater);
+    EXPECT_EQ(term.error().reason, "NOT_WANTED");
+  }
+  EXPECT_EQ(finish(second).value(), other.term + 1);
+  EXPECT_EQ(faults_->claimed() - before, 1u);
+  EXPECT_EQ(d_->load(user_.ref).value()->account.term, user_.term);
+  EXPECT_TRUE(d_->apply(with_message(user_)).applied()) << "whoever holds the user goes on";
+  const int claims = faults_->claims();
+  auto alone = claim(user_.ref, ask);
+  EXPECT_EQ(finish(alone).error().reason, "NOT_WANTED");
+  EXPECT_EQ(faults_->claims(), claims) << "no statement for nobody";
+}
+
+TEST_P(CommitterTest, ClaimsAndChangeSetsOfOneUserKeepTheirOrder) {
+  auto blocked = stop_the_thread();
+  auto first = with_message(user_, "r1");
+  auto after = user_;
+  after.took(first);
+  auto one = send(first);
+  auto two = claim(user_.ref), three = claim(user_.ref);
+  auto four = send(with_message(after, "r2"));
+  faults_->release();
+  finish(blocked);
+  EXPECT_EQ(finish(one).kind, Kind::kApplied);
+  EXPECT_EQ(finish(two).value(), user_.term + 1);
+  EXPECT_EQ(finish(three).value(), user_.term + 2);
+  EXPECT_EQ(finish(four).kind, Kind::kStale);
+}
+
+TEST_P(CommitterTest, ABatchOfClaimsThatFailsDoesNotDragTheOthersAlong) {
+  std::vector<TestUser> users;
+  for (int i = 0; i < 3; ++i) users.push_back(d_->enlist(numbered("u", i)));
+  for (Fault fault : {Fault::kCorrupt, Fault::kUnknownAfter, Fault::kFail}) {
+    auto blocked = stop_the_thread();
+    faults_->next(fault);
+    std::vector<std::future<Result<Term>>> terms;
+    for (auto& user : users) terms.push_back(claim(user.ref));
+    faults_->release();
+    finish(blocked);
+    for (std::size_t i = 0; i < users.size(); ++i) {
+      auto term = finish(terms[i]);
+      const auto stored = d_->load(users[i].ref).value()->account.term;
+      if (fault == Fault::kFail)
+        EXPECT_EQ(term.error().reason, "FAULT_FAILED");
+      else
+        EXPECT_EQ(term.value(), stored);
+      EXPECT_EQ(stored,
+                users[i].term + (fault == Fault::kUnknownAfter ? 2 : 1 - (fault == Fault::kFail)));
+      users[i].term = stored;
+    }
+  }
+}
+
+TEST_P(CommitterTest, ABatchThatIsTooMuchToBeAnsweredGoesOneByOne) {
+  std::vector<TestUser> users;
+  for (int i = 0; i < 5; ++i) users.push_back(d_->enlist(numbered("u", i)));
+  auto blocked = stop_the_thread();
+  faults_->too_much(1);
+  const int before = faults_->applies();
+  std::vector<std::future<Outcome>> waits;
+  for (auto& user : users) waits.push_back(send(with_message(user)));
+  faults_->release();
+  EXPECT_TRUE(finish(blocked).applied());
+  for (auto& wait : waits) EXPECT_EQ(finish(wait).kind, Kind::kApplied);
+  EXPECT_EQ(faults_->applies() - before, 2 + 5) << "the whole twice, then each";
+}
+
+TEST_P(CommitterTest, WhatGoesOneByOneAfterUnknownOutcomesStillMayHaveCommitted) {
+  std::vector<TestUser> users;
+  for (int i = 0; i < 3; ++i) users.push_back(d_->enlist(numbered("u", i)));
+  auto blocked = stop_the_thread();
+  faults_->next(Fault::kUnknownBefore);
+  faults_->next(Fault::kUnknownAfter);
+  faults_->next(Fault::kFail);  // "surely not committed" says nothing about the tries before
+  std::vector<std::future<Outcome>> waits;
+  for (auto& user : users) waits.push_back(send(with_message(user)));
+  faults_->release();
+  EXPECT_TRUE(finish(blocked).applied());
+  for (auto& wait : waits) EXPECT_EQ(finish(wait).kind, Kind::kFoundApplied);
+}
+
+TEST_P(CommitterTest, ABatchIsBoundedByBytesAndOneAloneIsLetIn) {
+  auto options = quick();
+  options.max_batch_bytes = 20'000;
+  restart(options);
+  std::vector<TestUser> users;
+  for (int i = 0; i < 6; ++i) users.push_back(d_->enlist(numbered("u", i)));
+  auto blocked = stop_the_thread();
+  const int before = faults_->applies();
+  std::vector<std::future<Outcome>> waits;
+  for (auto& user : users) {
+    auto c = user.change();
+    user.add_message(c, "r", std::string(&user == &users.back() ? 50'000 : 2'500, 'x'));
+    waits.push_back(send(std::move(c)));
+  }
+  faults_->release();
+  EXPECT_TRUE(finish(blocked).applied());
+  for (auto& wait : waits) EXPECT_EQ(finish(wait).kind, Kind::kApplied);
+  EXPECT_EQ(faults_->largest_batch(), 2u);
+  EXPECT_EQ(faults_->applies() - before, 4) << "2 + 2 + 1 + the large one";
 }
 
 // Many users, a database that does everything wrong: no outcome is a guess, nothing is written

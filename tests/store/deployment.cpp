@@ -151,7 +151,10 @@ Outcome Deployment::apply(TestUser& user, const ChangeSet& change) {
   return outcome;
 }
 Result<Term> Deployment::claim(UserRef user) {
-  return await<Result<Term>>([&](auto done) { store().claim(user, done); });
+  return await<Result<Term>>([&](auto done) {
+    store().claim(
+        user, [] { return true; }, done);
+  });
 }
 Result<std::vector<PrekeyBatch>> Deployment::prekeys(UserRef user) {
   return await<Result<std::vector<PrekeyBatch>>>(

@@ -23,6 +23,10 @@ void Faults::fail_reopen(int times) {
   std::lock_guard lock(mutex_);
   failing_reopens_ = times;
 }
+void Faults::too_much(std::size_t more_than) {
+  std::lock_guard lock(mutex_);
+  most_ = more_than;
+}
 void Faults::poison(std::uint64_t change) {
   std::lock_guard lock(mutex_);
   poisoned_changes_.insert(change);
@@ -37,6 +41,7 @@ void Faults::heal() {
     script_.clear();
     random_.reset();
     failing_reopens_ = 0;
+    most_ = SIZE_MAX;
     poisoned_changes_.clear();
     poisoned_users_.clear();
   }
@@ -72,6 +77,14 @@ std::size_t Faults::largest_batch() const {
   std::lock_guard lock(mutex_);
   return largest_;
 }
+int Faults::claims() const {
+  std::lock_guard lock(mutex_);
+  return claims_;
+}
+std::size_t Faults::claimed() const {
+  std::lock_guard lock(mutex_);
+  return claimed_;
+}
 
 Fault Faults::draw() {
   std::lock_guard lock(mutex_);
@@ -98,6 +111,10 @@ bool Faults::draw_reopen() {
   }
   return !random_ || std::uniform_real_distribution<>()(*random_) >= rates_.reopen;
 }
+bool Faults::is_too_much(std::size_t size) {
+  std::lock_guard lock(mutex_);
+  return size > most_;
+}
 bool Faults::poisoned(std::span<const Sealed> batch) {
   std::lock_guard lock(mutex_);
   return std::any_of(batch.begin(), batch.end(), [this](const Sealed& s) {
@@ -109,6 +126,11 @@ void Faults::saw_apply(std::size_t size) {
   ++applies_;
   largest_ = std::max(largest_, size);
   changed_.notify_all();
+}
+void Faults::saw_claim(std::size_t size) {
+  std::lock_guard lock(mutex_);
+  ++claims_;
+  claimed_ += size;
 }
 void Faults::hang() {
   std::unique_lock lock(mutex_);
@@ -126,6 +148,7 @@ class FaultBackend final : public Backend {
 
   Result<std::vector<Outcome>> apply(std::span<const Sealed> batch) override {
     faults_->saw_apply(batch.size());
+    if (faults_->is_too_much(batch.size())) return unknown();
     if (faults_->poisoned(batch)) return fail(ErrorKind::kBug, "POISONED");
     return write([&] { return under_->apply(batch); });
   }
@@ -136,8 +159,9 @@ class FaultBackend final : public Backend {
   Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment) override {
     return write([&] { return under_->enlist(enlistment); });
   }
-  Result<Term> claim(UserRef user) override {
-    return write([&] { return under_->claim(user); });
+  Result<Claimed> claim(std::span<const UserRef> users) override {
+    faults_->saw_claim(users.size());
+    return write([&] { return under_->claim(users); });
   }
   Result<std::size_t> sweep(WallTime before, std::size_t limit) override {
     return write([&] { return under_->sweep(before, limit); });

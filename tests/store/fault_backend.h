@@ -47,6 +47,8 @@ class Faults {
   void next(Fault fault, int times = 1);
   void seeded(std::uint64_t seed, FaultRates rates);
   void fail_reopen(int times);
+  // Batches of more change sets are never answered: UNKNOWN_OUTCOME, nothing written.
+  void too_much(std::size_t more_than);
   // Batches with this change set (this user) fail as a whole, BUG "POISONED", and it fails alone.
   void poison(std::uint64_t change);
   void poison(UserRef user);
@@ -63,20 +65,24 @@ class Faults {
   int applies() const;  // calls of Backend::apply so far, and of reopen
   int reopens() const;
   std::size_t largest_batch() const;
+  int claims() const;           // calls of Backend::claim so far
+  std::size_t claimed() const;  // users in them
 
  private:
   friend class FaultBackend;
   Fault draw();
   bool draw_reopen();
+  bool is_too_much(std::size_t size);
   bool poisoned(std::span<const Sealed> batch);
   void saw_apply(std::size_t size);
+  void saw_claim(std::size_t size);
   void hang();
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Fault> script_;
-  int failing_reopens_ = 0, applies_ = 0, reopens_ = 0, hanging_ = 0;
-  std::size_t largest_ = 0;
+  int failing_reopens_ = 0, applies_ = 0, reopens_ = 0, hanging_ = 0, claims_ = 0;
+  std::size_t largest_ = 0, claimed_ = 0, most_ = SIZE_MAX;
   bool released_ = false;
   std::uint64_t releases_ = 0;
   std::set<std::uint64_t> poisoned_changes_;

@@ -6,7 +6,10 @@
 #include <pqxx/connection>
 #include <pqxx/except>
 #include <pqxx/transaction>
+#include <sys/resource.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 
 #include "store/postgres/connection.h"
 #include "store/private_postgres.h"
@@ -293,6 +296,44 @@ TEST_F(PostgresOutcomesTest, ATransactionThatTheServerEndsForBeingIdleWasNotComm
   ASSERT_FALSE(ended);
   EXPECT_TRUE(db.spent());
   EXPECT_NE(ended.error().kind, ErrorKind::kBug);
+}
+
+// Whatever the server itself is set to.
+TEST_F(PostgresOutcomesTest, ASessionWhoseClientIsGoneIsSetToBeLetGo) {
+  auto db = Connection::open(server_.uri_of("postgres"), "SET jit=off", Millis{15'000}).value();
+  auto set = db.get([&](Transaction& tx) {
+    // Over a socket of files the server shows 0 for what is TCP's.
+    return tx.rows(
+        "SELECT current_setting('idle_in_transaction_session_timeout'), count(*)"
+        " FROM pg_settings WHERE source='session' AND name IN ('tcp_keepalives_idle',"
+        "'tcp_keepalives_interval','tcp_keepalives_count','tcp_user_timeout')");
+  });
+  ASSERT_TRUE(set) << set.error().reason;
+  EXPECT_EQ((*set)[0][0].as<std::string>(), "10s");
+  EXPECT_EQ((*set)[0][1].as<int>(), 4);
+}
+
+TEST_F(PostgresOutcomesTest, WithoutADescriptorForItsDeadlineASessionIsNotOpened) {
+  EXPECT_THROW(postgres::Deadline(-1, Millis{15'000}), std::system_error);
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const int free = dup(0);
+  close(free);
+  std::vector<std::optional<Error>> errors;
+  for (int more : {0, 1, 2}) {  // none, the session's, and the deadline's
+    rlimit few = usual;
+    few.rlim_cur = static_cast<rlim_t>(free + more);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    auto opened = Connection::open(server_.uri_of("postgres"), "SET jit=off", Millis{15'000});
+    setrlimit(RLIMIT_NOFILE, &usual);
+    errors.push_back(opened ? std::nullopt : std::optional(opened.error()));
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(errors[i]) << i;
+    EXPECT_EQ(errors[i]->kind, ErrorKind::kRetryLater) << i;
+  }
+  EXPECT_NE(errors[0]->reason, errors[1]->reason) << "the second had its session";
+  EXPECT_FALSE(errors[2]);
 }
 
 // libpqxx has a class of its own for some, and leaves out the state of one.

@@ -1,8 +1,10 @@
 // What only a PostgreSQL server can do to a commit: a wait for the standby that is given up, a
 // server that dies in the commit, locks, a restart, somebody else's partitions and schema.
 
+#include <algorithm>
 #include <pqxx/connection>
 #include <pqxx/transaction>
+#include <set>
 #include <signal.h>
 #include <thread>
 
@@ -145,6 +147,104 @@ TEST_F(PostgresServerTest, ALockedUserIsRetriedLaterAndReadsGoOn) {
     EXPECT_TRUE(d_.load(user.ref).value().has_value());
   }
   EXPECT_TRUE(d_.apply(user, user.change()).applied());
+}
+
+// Ten users, of whom others hold the first few: what became of each.
+class LockedUsersTest : public PostgresServerTest {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 10; ++i) users_.push_back(d_.enlist(numbered("u", i)));
+    d_.close();
+    backend_ = d_.raw();
+  }
+  void lock(std::size_t from, std::size_t to) {
+    tx_.exec("SELECT * FROM account WHERE uid>=" + std::to_string(users_[from].ref.uid) +
+             " AND uid<=" + std::to_string(users_[to].ref.uid) + " FOR UPDATE");
+  }
+  std::vector<Outcome> apply() {
+    std::vector<Sealed> batch;
+    for (auto& user : users_) batch.push_back({user.change(), 0});
+    return backend_->apply(batch).value();
+  }
+  static void expect_locked(const Error& error) {
+    EXPECT_EQ(error.kind, ErrorKind::kRetryLater);
+    EXPECT_EQ(error.reason, "POSTGRES_LOCKED");
+  }
+
+  std::vector<TestUser> users_;
+  std::unique_ptr<Backend> backend_;
+  pqxx::connection other_{server_.uri_of(database())};
+  pqxx::work tx_{other_};
+};
+
+TEST_F(LockedUsersTest, AreRetriedLaterAndTheOthersAreApplied) {
+  lock(3, 4);
+  auto outcomes = apply();
+  for (std::size_t i = 0; i < users_.size(); ++i) {
+    if (i < 3 || i > 4) {
+      EXPECT_EQ(outcomes[i].kind, Kind::kApplied) << i;
+    } else {
+      EXPECT_EQ(outcomes[i].kind, Kind::kFailed) << i;
+      expect_locked(outcomes[i].error);
+    }
+    const auto version = backend_->load(users_[i].ref).value()->account.version;
+    EXPECT_EQ(version, users_[i].version + (outcomes[i].applied() ? 1 : 0)) << i;
+  }
+}
+
+// Somebody who holds that many holds the table: nobody waits for each of them.
+TEST_F(LockedUsersTest, AreGivenUpWhenTheyAreMany) {
+  lock(1, 8);
+  auto outcomes = apply();
+  EXPECT_EQ(outcomes[0].kind, Kind::kApplied);
+  for (std::size_t i = 1; i < users_.size(); ++i) {
+    EXPECT_EQ(outcomes[i].kind, Kind::kFailed) << i;
+    expect_locked(outcomes[i].error);
+  }
+  // From now on a lock is waited for as long as ever.
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Sealed> one;
+  one.push_back({users_[1].change(), 0});
+  expect_locked(backend_->apply(one).error());
+  EXPECT_GE(std::chrono::steady_clock::now() - start, Millis(200));
+  tx_.abort();
+  outcomes = apply();
+  for (std::size_t i = 0; i < users_.size(); ++i)
+    EXPECT_EQ(outcomes[i].kind, i == 0 ? Kind::kStale : Kind::kApplied) << i;
+}
+
+TEST_F(LockedUsersTest, AreClaimedLaterAndTheOthersAreClaimed) {
+  lock(1, 8);
+  std::vector<UserRef> refs = {{1, 999}};
+  for (auto& user : users_) refs.push_back(user.ref);
+  auto claimed = backend_->claim(refs).value();
+  EXPECT_EQ(claimed[0].error().reason, "USER_UNKNOWN");
+  EXPECT_EQ(claimed[1].value(), users_[0].term + 1);
+  for (std::size_t i = 2; i < 10; ++i) expect_locked(claimed[i].error());
+  EXPECT_EQ(claimed[10].value(), users_[9].term + 1);
+}
+
+// Two replicas take the same users in different orders.
+TEST_F(LockedUsersTest, AreClaimedByTwoInTurn) {
+  constexpr int kRounds = 50;
+  auto second = d_.raw();
+  auto claims = [&](Backend& backend, bool backwards) {
+    std::vector<UserRef> refs;
+    for (auto& user : users_) refs.push_back(user.ref);
+    if (backwards) std::reverse(refs.begin(), refs.end());
+    std::set<std::pair<UserRef, Term>> all;
+    for (int i = 0; i < kRounds; ++i) {
+      auto claimed = backend.claim(refs).value();
+      for (std::size_t k = 0; k < refs.size(); ++k) all.emplace(refs[k], claimed[k].value());
+    }
+    return all;
+  };
+  auto theirs = std::async(std::launch::async, [&] { return claims(*second, true); });
+  auto all = claims(*backend_, false);
+  all.merge(theirs.get());
+  EXPECT_EQ(all.size(), users_.size() * 2 * kRounds) << "no term is given twice";
+  for (auto& user : users_)
+    EXPECT_EQ(backend_->load(user.ref).value()->account.term, user.term + 2 * kRounds);
 }
 
 TEST_F(PostgresServerTest, ReadsSurviveARestart) {

@@ -310,7 +310,7 @@ TEST(SqliteFileTest, AFileThatWasTakenAwayIsNotReplacedByAnEmptyOne) {
     std::filesystem::remove(folder.path(named("store.db", end)));
   EXPECT_FALSE(backend->reopen());
   EXPECT_FALSE(std::filesystem::exists(folder.path("store.db")));
-  EXPECT_EQ(backend->claim({1, 1}).error().kind, ErrorKind::kRetryLater);
+  EXPECT_EQ(backend->claim(std::vector<UserRef>{{1, 1}}).error().kind, ErrorKind::kRetryLater);
 }
 
 }  // namespace

@@ -22,6 +22,12 @@ struct Warnings final : pqxx::errorhandler {
 
 namespace {
 
+// The server's side of with_defaults(): a session whose client is gone, or stands still in the
+// middle of a transaction, must not keep its locks.
+constexpr const char* kLetGo =
+    "SET idle_in_transaction_session_timeout='10s'; SET tcp_keepalives_idle=10;"
+    "SET tcp_keepalives_interval=5; SET tcp_keepalives_count=3; SET tcp_user_timeout=15000;";
+
 constexpr std::string_view kReadOnly = "POSTGRES_READ_ONLY", kFull = "POSTGRES_FULL",
                            kSessionLost = "POSTGRES_SESSION_LOST";
 
@@ -48,7 +54,7 @@ constexpr Rule kRules[] = {
      "the gateway's user may not do this: make it the owner of its database"},
     {"53", ErrorKind::kRetryLater, kFull,
      "the server is out of disk, memory or connections: make room"},
-    {"55P03", ErrorKind::kRetryLater, "POSTGRES_LOCKED", "another session holds a lock"},
+    {"55P03", ErrorKind::kRetryLater, kLocked, "another session holds a lock"},
     {"57014", ErrorKind::kRetryLater, "POSTGRES_TIMEOUT", "a statement took too long"},
     {"57", ErrorKind::kUnknownOutcome, "POSTGRES_GONE", "the server ended the session"},
     {"58", ErrorKind::kRetryLater, "POSTGRES_IO", "the server cannot read or write its files"},
@@ -178,7 +184,7 @@ Result<Connection> Connection::open(const std::string& uri, const std::string& s
     made.warnings_ = std::make_unique<Warnings>(*made.db_);
     made.deadline_ = std::make_unique<Deadline>(made.db_->sock(), answer_timeout);
     auto waiting = made.deadline_->wait();
-    pqxx::nontransaction(*made.db_).exec(settings);
+    pqxx::nontransaction(*made.db_).exec(kLetGo + settings);
   } catch (const pqxx::broken_connection& e) {
     return fail(unreachable(e.what()));
   } catch (...) {

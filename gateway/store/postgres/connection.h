@@ -49,6 +49,9 @@ class Troubles {
   std::string_view told_;  // the reason
 };
 
+// Another session holds the lock that a statement waited for.
+inline constexpr std::string_view kLocked = "POSTGRES_LOCKED";
+
 inline pqxx::binarystring binary(ByteView octets) { return {octets.data(), octets.size()}; }
 Bytes octets(const pqxx::field& field);  // NULL: empty
 using Parameters = std::vector<pqxx::binarystring>;
@@ -78,7 +81,8 @@ class Transaction {
 class Connection {
  public:
   // `settings` are run first: SET statements. RETRY_LATER POSTGRES_UNREACHABLE when nobody answers.
-  // An answer that takes longer than `answer_timeout` counts as a lost session.
+  // An answer that takes longer than `answer_timeout` counts as a lost session. The server lets go
+  // of a session, and of its locks, within about half a minute of its client being gone.
   static Result<Connection> open(const std::string& uri, const std::string& settings,
                                  Millis answer_timeout);
   Connection(Connection&&) noexcept;

@@ -1,13 +1,22 @@
 #include "store/postgres/deadline.h"
 
+#include <cerrno>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace gw::store::postgres {
 
+Deadline::Socket::Socket(int socket) : fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)) {
+  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "F_DUPFD_CLOEXEC");
+}
+Deadline::Socket::~Socket() { close(fd_); }
+void Deadline::Socket::cut() { shutdown(fd_, SHUT_RDWR); }
+
 Deadline::Deadline(int socket, Millis limit)
-    : socket_(dup(socket)), limit_(limit), thread_([this] { run(); }) {}
+    : socket_(socket), limit_(limit), thread_([this] { run(); }) {}
 
 Deadline::~Deadline() {
   {
@@ -16,7 +25,6 @@ Deadline::~Deadline() {
   }
   changed_.notify_all();
   thread_.join();
-  close(socket_);
 }
 
 // The thread looks again when the time that it waits for has come: no wake-up for each statement.
@@ -31,7 +39,7 @@ void Deadline::run() {
   while (!ending_) {
     const auto now = std::chrono::steady_clock::now();
     if (until_ && *until_ <= now) {
-      shutdown(socket_, SHUT_RDWR);
+      socket_.cut();
       until_.reset();
     }
     changed_.wait_until(lock, until_.value_or(now + limit_));

@@ -21,6 +21,7 @@ namespace gw::store::postgres {
 
 class Deadline {
  public:
+  // Throws std::system_error when there is no descriptor, or no thread, to be had.
   Deadline(int socket, Millis limit);
   ~Deadline();
   Deadline(const Deadline&) = delete;
@@ -40,11 +41,23 @@ class Deadline {
   void again() { arm(true); }  // another answer is waited for, within the same wait
 
  private:
+  // Of our own: libpq may close its one at any time.
+  class Socket {
+   public:
+    explicit Socket(int socket);
+    ~Socket();
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    void cut();
+
+   private:
+    const int fd_;
+  };
   using Time = std::chrono::steady_clock::time_point;
   void arm(bool on);
   void run();
 
-  const int socket_;  // a descriptor of our own: libpq may close its own at any time
+  Socket socket_;
   const Millis limit_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/postgres/apply.h"
+#include "store/postgres/arrays.h"
 #include "store/postgres/schema.h"
 
 namespace gw::store::postgres {
@@ -26,17 +27,64 @@ r AS (DELETE FROM ratchet t USING l WHERE t.tenant=l.tenant AND t.uid=l.uid),
 c AS (DELETE FROM contact t USING l WHERE t.tenant=l.tenant AND t.uid=l.uid)
 DELETE FROM prekey t USING l WHERE t.tenant=l.tenant AND t.uid=l.uid)sql";
 
+// Locks in the order of users, as apply does. A term that is null: there is no such user, or
+// (there) its row was passed over.
+std::string claim_sql(std::string_view wait) {
+  return R"sql(
+WITH u AS MATERIALIZED (SELECT * FROM unnest($1::int4[],$2::int8[]) WITH ORDINALITY
+    AS u(tenant,uid,i)),
+l AS MATERIALIZED (SELECT u.i, a.tenant, a.uid FROM u JOIN account a ON a.tenant=u.tenant
+    AND a.uid=u.uid ORDER BY a.tenant, a.uid FOR NO KEY UPDATE OF a )sql" +
+         std::string(wait) + R"sql(),
+w AS (UPDATE account a SET term=a.term+1 FROM l WHERE a.tenant=l.tenant AND a.uid=l.uid
+    RETURNING l.i, a.term)
+SELECT w.term, EXISTS (SELECT 1 FROM account a WHERE a.tenant=u.tenant AND a.uid=u.uid)
+  FROM u LEFT JOIN w ON w.i=u.i ORDER BY u.i)sql";
+}
+
 }  // namespace
+
+// While a batch is done one by one: how often a lock may be waited for in vain, and for how long.
+// Whoever holds one lock for long may hold more, and everybody waits meanwhile.
+class Writer::Patience {
+ public:
+  explicit Patience(Writer& writer) : writer_(writer) {}
+  ~Patience() {
+    if (found_ > 0) wait_for(writer_.lock_timeout_);
+  }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+  // True: the others are to be tried all the same.
+  bool found_locked() {
+    constexpr int kMost = 4, kShare = 10;
+    if (found_ == 0) wait_for(std::max(writer_.lock_timeout_ / kShare, Millis{1}));
+    return ++found_ < kMost;
+  }
+
+ private:
+  // It fails with the session only.
+  void wait_for(Millis timeout) {
+    (void)writer_.db_.transaction([&](Transaction& tx) {
+      return tx.run("SET lock_timeout=" + std::to_string(timeout.count()));
+    });
+  }
+
+  Writer& writer_;
+  int found_ = 0;
+};
 
 Result<std::unique_ptr<Writer>> Writer::open(const PostgresOptions& options) {
   std::string settings = kSession;
   settings += "SET statement_timeout=" + std::to_string(options.statement_timeout.count()) + ";";
   settings += "SET lock_timeout=" + std::to_string(options.lock_timeout.count()) + ";";
   GW_ASSIGN(auto db, Connection::open(options.uri, settings, options.answer_timeout));
-  auto writer = std::unique_ptr<Writer>(new Writer(std::move(db)));
+  auto writer = std::unique_ptr<Writer>(new Writer(std::move(db), options.lock_timeout));
   GW_TRY(writer->check_durability());
   GW_TRY(prepare_schema(writer->db_));
   writer->db_.prepare("erase", kEraseKeys);
+  writer->db_.prepare("claim", claim_sql(""));
+  writer->db_.prepare("claim_free", claim_sql("SKIP LOCKED"));
   return writer;
 }
 
@@ -81,10 +129,14 @@ Result<std::vector<Outcome>> Writer::apply(std::span<const Sealed> batch) {
   for (auto i : order) sorted.push_back(&batch[i].rows);
   const bool erases =
       std::any_of(sorted.begin(), sorted.end(), [](auto* c) { return c->erase_keys; });
+  Patience patience(*this);
   // What erases takes two statements, and is rolled back when it does not apply: alone, then.
-  auto found = erases && sorted.size() > 1 ? one_by_one(sorted) : apply_sorted(sorted);
-  // One change set that is wrong in itself fails the statement for all.
-  if (!found && found.error().kind == ErrorKind::kBug) found = one_by_one(sorted);
+  auto found = erases && sorted.size() > 1 ? one_by_one(sorted, patience) : apply_sorted(sorted);
+  // One change set that is wrong in itself, or whose row is locked, fails the statement for all.
+  const bool locked = !found && sorted.size() > 1 && found.error().reason == kLocked;
+  if (locked) patience.found_locked();
+  if (locked || (!found && found.error().kind == ErrorKind::kBug))
+    found = one_by_one(sorted, patience);
   if (!found) return found;
   std::vector<Outcome> outcomes(batch.size());
   for (std::size_t i = 0; i < order.size(); ++i) outcomes[order[i]] = std::move((*found)[i]);
@@ -125,13 +177,15 @@ std::string Writer::prepared(unsigned parts, Form form) {
   return name;
 }
 
-Result<std::vector<Outcome>> Writer::one_by_one(const Batch& batch) {
+Result<std::vector<Outcome>> Writer::one_by_one(const Batch& batch, Patience& patience) {
   buckets_.clear();  // perhaps it was a partition that somebody dropped
   std::vector<Outcome> outcomes;
   for (const ChangeSet* change : batch) {
     auto found = apply_sorted({change});
     if (found) {
       outcomes.push_back(std::move((*found)[0]));
+    } else if (found.error().reason == kLocked && patience.found_locked()) {
+      outcomes.emplace_back().error = std::move(found).error();
     } else if (found.error().kind == ErrorKind::kRetryLater ||
                found.error().kind == ErrorKind::kConfig) {
       // Those before it are committed and have their answers; those behind it would fare no better.
@@ -229,14 +283,31 @@ Result<bool> Writer::write_enlisted(Transaction& tx, const Enlistment& e, UserRe
   return true;
 }
 
-Result<Term> Writer::claim(UserRef user) {
-  return db_.get([&](Transaction& tx) -> Result<Term> {
-    GW_ASSIGN(auto rows, tx.rows("UPDATE account SET term=term+1 WHERE tenant=$1 AND uid=$2"
-                                 " RETURNING term",
-                                 int{user.tenant}, user.uid));
-    if (rows.empty()) return fail(ErrorKind::kRejected, "USER_UNKNOWN");
-    return rows[0][0].as<Term>();
-  });
+// A row that stays locked is passed over the second time, so that the others do not wait for it.
+Result<Claimed> Writer::claim(std::span<const UserRef> users) {
+  Array tenants(Type::kInt4), uids(Type::kInt8);
+  for (const UserRef& user : users) {
+    tenants.add(std::int64_t{user.tenant});
+    uids.add(user.uid);
+  }
+  const Parameters parameters{tenants.parameter(), uids.parameter()};
+  // A transaction, so that a session that is lost before the commit leaves nothing unknown.
+  const auto run = [&](const char* statement) {
+    return db_.get([&](Transaction& tx) { return tx.statement(statement, parameters); });
+  };
+  auto answer = run("claim");
+  if (!answer && answer.error().reason == kLocked && users.size() > 1) answer = run("claim_free");
+  if (!answer) return fail(std::move(answer).error());
+  Claimed claimed;
+  for (const auto& row : *answer) {
+    if (!row[0].is_null())
+      claimed.emplace_back(row[0].as<Term>());
+    else if (row[1].as<bool>())
+      claimed.push_back(fail(ErrorKind::kRetryLater, kLocked, "another session holds a lock"));
+    else
+      claimed.push_back(fail(ErrorKind::kRejected, "USER_UNKNOWN"));
+  }
+  return claimed;
 }
 
 Result<std::optional<Bytes>> Writer::root_key() {

@@ -21,7 +21,7 @@ class Writer {
   // As in Backend.
   Result<std::vector<Outcome>> apply(std::span<const Sealed> batch);
   Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment);
-  Result<Term> claim(UserRef user);
+  Result<Claimed> claim(std::span<const UserRef> users);
   Result<std::size_t> sweep(WallTime before, std::size_t limit);
   Result<std::optional<Bytes>> root_key();
   Result<Bytes> put_root_key(ByteView wrapped);
@@ -34,11 +34,13 @@ class Writer {
  private:
   using Batch = std::vector<const ChangeSet*>;
 
-  explicit Writer(Connection db) : db_(std::move(db)) {}
+  class Patience;
+
+  Writer(Connection db, Millis lock_timeout) : db_(std::move(db)), lock_timeout_(lock_timeout) {}
   Result<void> check_durability();
   Result<void> make_room(const std::set<std::int32_t>& buckets);
   Result<std::vector<Outcome>> apply_sorted(const Batch& batch);
-  Result<std::vector<Outcome>> one_by_one(const Batch& batch);
+  Result<std::vector<Outcome>> one_by_one(const Batch& batch, Patience& patience);
   Result<std::vector<Outcome>> apply_plain(const Batch& batch);
   Result<std::vector<Outcome>> apply_erasing(const Batch& one);
   enum class Form { kAll, kEach };
@@ -46,6 +48,7 @@ class Writer {
   Result<bool> write_enlisted(Transaction& tx, const Enlistment& e, UserRef& user);
 
   Connection db_;
+  const Millis lock_timeout_;
   std::string durability_;
   std::set<std::string> prepared_;  // statements of apply.h
   std::set<std::int32_t> buckets_;  // whose partitions are there

@@ -29,8 +29,8 @@ class SqliteBackend final : public Backend {
   Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment) override {
     return write([&](Writer& w) { return w.enlist(enlistment); });
   }
-  Result<Term> claim(UserRef user) override {
-    return write([&](Writer& w) { return w.claim(user); });
+  Result<Claimed> claim(std::span<const UserRef> users) override {
+    return write([&](Writer& w) { return w.claim(users); });
   }
   Result<std::size_t> sweep(WallTime before, std::size_t limit) override {
     return write([&](Writer& w) { return w.sweep(before, limit); });

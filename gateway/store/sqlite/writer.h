@@ -20,7 +20,7 @@ class Writer {
   // As in Backend.
   Result<std::vector<Outcome>> apply(std::span<const Sealed> batch);
   Result<std::pair<UserRef, bool>> enlist(const Enlistment& enlistment);
-  Result<Term> claim(UserRef user);
+  Result<Claimed> claim(std::span<const UserRef> users);
   Result<std::size_t> sweep(WallTime before, std::size_t limit);
   // Called while the store opens: failures are the operator's.
   Result<std::optional<Bytes>> root_key();

@@ -61,23 +61,28 @@ Result<void> Writer::write_enlisted(UserRef user, const EnlistRows& rows) {
   return {};
 }
 
-Result<Term> Writer::claim(UserRef user) {
+Result<Claimed> Writer::claim(std::span<const UserRef> users) {
   GW_TRY(begin());
-  Term term = 0;
-  int rc = SQLITE_DONE;
-  {
-    Rows rows(claim_, user.uid, user.tenant);
-    if (rows.next()) term = claim_.integer(0);
-    if (!rows.failed() && term != 0) rows.next();  // to the end of the statement
-    rc = rows.rc();
-  }
-  if (rc != SQLITE_DONE || term == 0) {
-    auto error = rc != SQLITE_DONE ? failed(rc) : fail(ErrorKind::kRejected, "USER_UNKNOWN");
+  Claimed claimed;
+  for (const UserRef& user : users) {
+    int rc = SQLITE_DONE;
+    {
+      Rows rows(claim_, user.uid, user.tenant);
+      if (rows.next()) {
+        claimed.emplace_back(claim_.integer(0));
+        rows.next();  // to the end of the statement
+      } else {
+        claimed.push_back(fail(ErrorKind::kRejected, "USER_UNKNOWN"));
+      }
+      rc = rows.rc();
+    }
+    if (rc == SQLITE_DONE) continue;
+    auto error = failed(rc);
     rollback();
     return error;
   }
   GW_TRY(commit());
-  return term;
+  return claimed;
 }
 
 Result<std::size_t> Writer::sweep(WallTime before, std::size_t limit) {
