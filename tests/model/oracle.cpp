@@ -195,10 +195,11 @@ void History::check_state() {
 // Of a row that the sweep may have taken nothing is written. Before the step's events are seen.
 void History::check_writes() {
   for (const auto& update : world_.last.updates) {
-    auto request = request_of_.find(world_.ids().message_id(update.order));
-    if (request == request_of_.end()) continue;
-    const bool settled = states_.contains("r" + std::to_string(request->second));
-    EXPECT_FALSE(settled && is_old(update.order)) << "written, and may be swept: " << update.order;
+    if (!is_old(update.order)) continue;
+    Message m;
+    const auto rows = world_.rows().messages({update.order});
+    ASSERT_TRUE(read_message(rows.at(0).content, m).has_value());
+    EXPECT_FALSE(states_.contains(m.request_id)) << m.request_id << " is written, and may be swept";
   }
 }
 
