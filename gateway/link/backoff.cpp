@@ -15,20 +15,25 @@ Millis jittered(Millis first, Millis most, int tries, std::uint64_t random) {
   return Millis{half + static_cast<std::int64_t>(random % static_cast<std::uint64_t>(half + 1))};
 }
 
-MonoTime Backoff::down(const Options& options, MonoTime now, Millis at_least,
-                       std::uint64_t random) {
+void Backoff::closed(const Options& options, MonoTime now) {
   if (up_since_ != MonoTime{} && now - up_since_ >= options.settled) tries_ = 0;
   up_since_ = {};
+}
+
+MonoTime Backoff::down(const Options& options, MonoTime now, Millis at_least,
+                       std::uint64_t random) {
+  closed(options, now);
   if (at_least > Millis{0})
     not_before_ = std::max(not_before_, now + std::min(at_least, kLongestAdvice));
-  auto at = now + jittered(options.first, options.most, tries_, random);
+  at_ = now + jittered(options.first, options.most, tries_, random);
   tries_ = std::min(tries_ + 1, 1000);
-  return std::max(at, not_before_);
+  return next(now);
 }
 
 MonoTime Backoff::renewed(MonoTime now) {
   tries_ = 0;
-  return std::max(now, not_before_);
+  at_ = {};
+  return next(now);
 }
 
 }  // namespace gw::link

@@ -2,6 +2,7 @@
 
 // How long to wait before something is tried again. Pure: time and chance come as arguments.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/clock.h"
@@ -20,6 +21,9 @@ class Backoff {
     Millis settled{10'000};
   };
 
+  Backoff() = default;
+  explicit Backoff(MonoTime not_before) : not_before_(not_before) {}  // not_before() of another one
+
   void up(MonoTime now) { up_since_ = now; }
   // A link, or the try to open one, came to its end. `at_least`: what WhatsApp asked for; it holds
   // for a new client of the user as well. -> when to try again
@@ -27,11 +31,18 @@ class Backoff {
   // Somebody new came, with a token of its own: it need not wait for what went wrong before.
   // -> when to try
   MonoTime renewed(MonoTime now);
+  // The link was closed by ourselves, if there was one. No try in vain.
+  void closed(const Options& options, MonoTime now);
+  // When to try, for whoever asks in between: as `down` or `renewed` said last.
+  MonoTime next(MonoTime now) const { return std::max({now, at_, not_before_}); }
+  // What WhatsApp asked for; in the past: nothing.
+  MonoTime not_before() const { return not_before_; }
   int tries() const { return tries_; }
 
  private:
   int tries_ = 0;  // in vain, in a row
   MonoTime up_since_{};
+  MonoTime at_{};  // the pause's end
   MonoTime not_before_{};
 };
 

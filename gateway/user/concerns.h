@@ -15,6 +15,9 @@ void advance(Draft& d, const Tag& named);  // what waits for this contact, as fa
 void advance_all(Draft& d);
 void expire(Draft& d);
 void advance_held(Draft& d);  // what waited for room, when there is room again
+// The text as every device gets it; nullopt: without a usable ratchet.
+std::optional<whatsapp::Recipient> encrypt_for(Draft& d, const Message& m, const Tag& peer,
+                                               std::uint16_t device);
 void reject_waiting(Draft& d, message::Reason reason);
 // What a repeated request is compared by.
 Tag body_mac(const Env& env, UserRef user, const message::Submit& submit);
@@ -89,6 +92,8 @@ void continue_all_resends(Draft& d);
 void drop_resends(Draft& d);  // the link went: receipts come again, what is owed is in the rows
 // Once every device has it, nobody can ask for the text again.
 void forget_if_delivered(Draft& d, Order order);
+// Older than the retention: its row may be gone, and nothing more is written of it.
+bool is_swept(const Draft& d, const Message& m);
 void drop_unacked(Draft& d);  // no ack comes any more of what a receipt told before
 
 // setup.cpp: our own keys, and the order of things on a fresh link

@@ -15,6 +15,9 @@ constexpr Millis kSweepEvery{5'000};
 constexpr Millis kForgetEvery{60'000}, kForgetMore{1'000};
 constexpr std::size_t kSweepUsers = 200;
 constexpr std::size_t kForgetRows = 5'000;
+// The sweep keeps so far behind what strands still write of (is_swept): a commit may be under way,
+// and clocks differ.
+constexpr Millis kForgetMargin{3600'000};
 
 Result<void> check(const AttachRequest& request) {
   GW_TRY(message::validate_user_id(request.name.user_id));
@@ -397,7 +400,7 @@ void Directory::sweep() {
 // Where a sweep took as much as it may, more comes in than one a minute forgets.
 void Directory::forget() {
   shared_.store.measure();
-  shared_.store.sweep(shared_.clock.wall() - shared_.limits.retention, kForgetRows,
+  shared_.store.sweep(shared_.clock.wall() - shared_.limits.retention - kForgetMargin, kForgetRows,
                       [this](const Result<std::size_t>& forgotten) {
                         const bool full = forgotten && *forgotten >= kForgetRows;
                         loops_.at(0).post([this, full] { forget_later(full); });

@@ -35,30 +35,19 @@ message::Reason reject_reason(Reach reach) {
 // Encrypts for every device that has a ratchet; the others are reported. False: for none.
 bool encrypt(Draft& d, Order order, const Tag& peer_tag) {
   const Message& m = *d.message(order);
-  Bytes plain = whatsapp::encode_content(message::Text{m.text});
-  signal::pad(plain);
   const std::string lid = d.conversation(peer_tag).peer.lid;
   const std::vector<Device> devices = d.conversation(peer_tag).peer.devices;
   std::vector<whatsapp::Recipient> recipients;
   std::vector<Reached> reached;
   std::vector<std::uint16_t> left_out;
   for (const auto& device : devices) {
-    const Conversation& peer = d.conversation(peer_tag);
-    if (!usable_ratchet(peer, device.id)) {
+    if (auto recipient = encrypt_for(d, m, peer_tag, device.id)) {
+      recipients.push_back(*std::move(recipient));
+      reached.push_back({device.id});
+    } else {
       left_out.push_back(device.id);
-      continue;
     }
-    auto sealed = d.env().engine.encrypt(PeerReader(d, peer), {lid, device.id}, plain);
-    if (!sealed) {
-      left_out.push_back(device.id);
-      continue;
-    }
-    take_writes(d, peer_tag, device.id, std::move(sealed->writes));
-    recipients.push_back(
-        {stanza::Jid::lid(lid, device.id), sealed->type, std::move(sealed->ciphertext)});
-    reached.push_back({device.id});
   }
-  crypto::wipe(plain);
   if (recipients.empty()) return false;
   auto bytes = stanza::encode(
       whatsapp::text_stanza(m.message_id, stanza::Jid::lid(lid), std::move(recipients)),
@@ -91,6 +80,21 @@ bool try_send(Draft& d, Order order) {
 }
 
 }  // namespace
+
+std::optional<whatsapp::Recipient> encrypt_for(Draft& d, const Message& m, const Tag& tag,
+                                               std::uint16_t device) {
+  const Conversation& peer = d.conversation(tag);
+  if (!usable_ratchet(peer, device)) return std::nullopt;
+  Bytes plain = whatsapp::encode_content(message::Text{m.text});
+  signal::pad(plain);
+  const std::string lid = peer.peer.lid;
+  auto sealed = d.env().engine.encrypt(PeerReader(d, peer), {lid, device}, plain);
+  crypto::wipe(plain);
+  if (!sealed) return std::nullopt;
+  take_writes(d, tag, device, std::move(sealed->writes));
+  return whatsapp::Recipient{stanza::Jid::lid(lid, device), sealed->type,
+                             std::move(sealed->ciphertext)};
+}
 
 Tag body_mac(const Env& env, UserRef user, const message::Submit& submit) {
   Bytes body;
@@ -184,6 +188,7 @@ void on_ack(Draft& d, const AckInput& in) {
   if (m == nullptr || m->message_id != ack.id) return void(++d.counts.ignored);
   d.now().unacked.erase(order);
   if (is_owed(d, order)) return rest_acked(d, order, ack);
+  if (is_swept(d, *m)) return void(++d.counts.ignored);
   if (ack.error == 0) {
     const auto before = m->state;
     const bool first = before == message::State::kReady || before == message::State::kDelivered ||

@@ -33,7 +33,7 @@ void on_receipt(Draft& d, const ReceiptInput& in) {
   for (const auto& id : receipt.ids) {
     auto order = d.env().ids.order_of(id);
     const Message* m = order == 0 ? nullptr : d.message(order);
-    if (m == nullptr || m->message_id != id) {
+    if (m == nullptr || m->message_id != id || is_swept(d, *m)) {
       ++d.counts.ignored;
       continue;
     }

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "user/concerns.h"
-#include "whatsapp/content.h"
 
 namespace gw::user {
 namespace {
@@ -29,22 +28,6 @@ Reached* find(std::vector<Reached>& reached, std::uint16_t device) {
   return it == reached.end() ? nullptr : &*it;
 }
 
-// The text as every device gets it; nullopt: without a usable ratchet.
-std::optional<whatsapp::Recipient> encrypt_for(Draft& d, const Message& m, const Tag& tag,
-                                               std::uint16_t device) {
-  const Conversation& peer = d.conversation(tag);
-  if (!usable_ratchet(peer, device)) return std::nullopt;
-  Bytes plain = whatsapp::encode_content(message::Text{m.text});
-  signal::pad(plain);
-  const std::string lid = peer.peer.lid;
-  auto sealed = d.env().engine.encrypt(PeerReader(d, peer), {lid, device}, plain);
-  crypto::wipe(plain);
-  if (!sealed) return std::nullopt;
-  take_writes(d, tag, device, std::move(sealed->writes));
-  return whatsapp::Recipient{stanza::Jid::lid(lid, device), sealed->type,
-                             std::move(sealed->ciphertext)};
-}
-
 void answer(Draft& d, const std::optional<stanza::Node>& ack) {
   if (ack) send(d, *ack);
 }
@@ -52,7 +35,7 @@ void answer(Draft& d, const std::optional<stanza::Node>& ack) {
 // Told once of a message and a device.
 void leave_out(Draft& d, Order order, std::uint16_t device) {
   const Message* m = d.message(order);
-  if (m == nullptr) return;
+  if (m == nullptr || is_swept(d, *m)) return;
   auto reached = m->reached;
   Reached* one = find(reached, device);
   if (one == nullptr || std::exchange(one->told, true)) return;
@@ -64,7 +47,7 @@ void leave_out(Draft& d, Order order, std::uint16_t device) {
 // before, WhatsApp hands over the receipt again.
 void resend(Draft& d, const Resend& r, const Tag& tag) {
   const Message* m = d.message(r.order);
-  if (m == nullptr || m->text.empty() || d.conversation(tag).peer.lid != r.lid)
+  if (m == nullptr || is_swept(d, *m) || m->text.empty() || d.conversation(tag).peer.lid != r.lid)
     return answer(d, r.ack);
   auto reached = m->reached;
   Reached* one = find(reached, *r.device);
@@ -83,6 +66,7 @@ void resend(Draft& d, const Resend& r, const Tag& tag) {
 
 void owe_no_more(Draft& d, Order order) {
   const Message* m = d.message(order);
+  if (m != nullptr && is_swept(d, *m)) m = nullptr;
   if (m != nullptr && !m->stanza.empty()) d.set_rest(order, {});
   std::erase(d.edit_profile().owed, order);
   if (m != nullptr) forget_if_delivered(d, order);
@@ -97,7 +81,7 @@ void remember_hash(Draft& d, const Tag& named, const std::string& phash) {
 // To the devices that the message did not reach. The bytes stay with the row until they are acked.
 void send_rest(Draft& d, const Resend& r, const Resolved& found) {
   const Message* m = d.message(r.order);
-  if (m == nullptr || m->text.empty() || found.reach != Reach::kReady ||
+  if (m == nullptr || is_swept(d, *m) || m->text.empty() || found.reach != Reach::kReady ||
       d.conversation(found.peer).peer.lid != r.lid)
     return owe_no_more(d, r.order);
   std::vector<whatsapp::Recipient> recipients;
@@ -206,7 +190,8 @@ void on_retry(Draft& d, const ReceiptInput& in) {
   const auto order = d.env().ids.order_of(receipt.ids.front());
   const Message* m = order == 0 ? nullptr : d.message(order);
   const Tag tag = m == nullptr ? Tag{} : peer_tag(d, *m);
-  if (m == nullptr || m->message_id != receipt.ids.front() || !may_ask(d, *m, tag, receipt)) {
+  if (m == nullptr || m->message_id != receipt.ids.front() || is_swept(d, *m) ||
+      !may_ask(d, *m, tag, receipt)) {
     ++d.counts.ignored;
     return send(d, in.ack);
   }
@@ -266,6 +251,7 @@ void owe_the_rest(Draft& d, Order order, const whatsapp::Ack& ack) {
 void rest_acked(Draft& d, Order order, const whatsapp::Ack& ack) {
   const Message& m = *d.message(order);
   if (m.stanza.empty()) return;
+  if (is_swept(d, m)) return owe_no_more(d, order);
   if (ack.error != 0) {
     for (const auto& r : std::vector<Reached>(m.reached))
       if (r.rest && !r.delivered) leave_out(d, order, r.device);
@@ -279,6 +265,7 @@ void rest_acked(Draft& d, Order order, const whatsapp::Ack& ack) {
 void pay_what_is_owed(Draft& d) {
   for (auto order : std::vector<Order>(d.profile().owed)) {
     const Message* m = d.message(order);
+    if (m != nullptr && is_swept(d, *m)) m = nullptr;
     if (m != nullptr && !m->stanza.empty()) {
       d.effects.send.push_back(m->stanza);
       ++d.counts.resent;
@@ -340,6 +327,10 @@ void expire_resends(Draft& d) {
 // Receipts come again on the next link; what is owed stands in the profile.
 void drop_resends(Draft& d) { d.now().resends.clear(); }
 
+bool is_swept(const Draft& d, const Message& m) {
+  return message::is_settled(m.state) && m.created + d.env().limits.retention <= d.env().wall;
+}
+
 void drop_owed(Draft& d) {
   for (auto order : std::vector<Order>(d.profile().owed)) owe_no_more(d, order);
 }
@@ -354,8 +345,8 @@ void forget_if_delivered(Draft& d, Order order) {
   const bool all =
       !m.reached.empty() && std::all_of(m.reached.begin(), m.reached.end(),
                                         [](const auto& r) { return r.delivered || r.told; });
-  if (!all || m.forgotten || !message::is_settled(m.state) || d.now().unacked.contains(order) ||
-      is_owed(d, order))
+  if (!all || m.forgotten || is_swept(d, m) || !message::is_settled(m.state) ||
+      d.now().unacked.contains(order) || is_owed(d, order))
     return;
   d.forget_text(order);
 }

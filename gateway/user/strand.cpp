@@ -52,7 +52,9 @@ Strand::Strand(LoopContext& context, Name name, Owner owner)
     : context_(context),
       shared_(context.shared),
       name_(std::move(name)),
+      tag_(shared_.store.pseudonyms().user(name_.tenant, name_.user_id)),
       owner_(std::move(owner)),
+      tokens_(context.logins, tag_),
       deadline_(context.loop),
       retry_(context.loop),
       flush_(context.loop),
@@ -60,6 +62,9 @@ Strand::Strand(LoopContext& context, Name name, Owner owner)
       reconnect_(context.loop),
       watch_(context.loop) {
   ++shared_.probe.strands;
+  const auto pause = context_.logins.pause(tag_);
+  backoff_ = link::Backoff(pause.until);
+  pause_reason_ = pause.reason;
 }
 
 Strand::~Strand() {

@@ -17,6 +17,7 @@
 #include "link/endpoint.h"
 #include "runtime/loop.h"
 #include "store/store.h"
+#include "user/login_history.h"
 #include "user/step.h"
 #include "user/tokens.h"
 #include "user/troubles.h"
@@ -49,6 +50,7 @@ struct LoopContext {
   Shared& shared;
   runtime::Loop& loop;
   signal::Engine engine;
+  LoginHistory logins{LoginHistory::Bounds{}};
 };
 
 class Strand final : public link::Listener, public std::enable_shared_from_this<Strand> {
@@ -134,11 +136,13 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   void tell_down(std::string_view reason);
   void reconnect_at(MonoTime at);
   void reconnect_later(Millis at_least = Millis{0});
+  link::Backoff::Options pauses() const;
   void want_token();
   bool take_token(std::string token);
   void watch_bounds();
   void end_attachment(DetachReason reason);
   void forget_attachment();
+  void end_grace();
   void cancel_timers();
   void lose(DetachReason reason);
   void maybe_leave();
@@ -146,6 +150,7 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   LoopContext& context_;
   Shared& shared_;
   Name name_;
+  Tag tag_;  // Pseudonyms::user
   Owner owner_;
   std::vector<std::function<void(const Result<void>&)>> opening_;
 
@@ -187,7 +192,8 @@ class Strand final : public link::Listener, public std::enable_shared_from_this<
   std::string_view down_reason_;  // as told last; with LinkState::kDown
   std::shared_ptr<link::Turn> turn_;
   link::Backoff backoff_;
-  bool token_asked_ = false;  // reconnect_ runs until it is too late for an answer
+  std::string_view pause_reason_;  // WhatsApp's, for the pause that it asked for last
+  bool token_asked_ = false;       // reconnect_ runs until it is too late for an answer
   bool reading_paused_ = false, events_full_ = false;
   std::optional<WallTime> armed_for_;  // deadline_
   runtime::Timer deadline_, retry_, flush_, grace_, reconnect_, watch_;

@@ -54,9 +54,8 @@ void Strand::when_open(std::function<void(const Result<void>&)> call) {
 
 void Strand::open() {
   watch_commit();
-  auto tag = shared_.store.pseudonyms().user(name_.tenant, name_.user_id);
   shared_.store.find_user(
-      name_.tenant, tag, [self = shared_from_this()](Result<std::optional<store::Account>> found) {
+      name_.tenant, tag_, [self = shared_from_this()](Result<std::optional<store::Account>> found) {
         self->context_.loop.post([self, found = std::move(found)] {
           if (self->leaving_) return;  // too late
           if (!found) return self->opened(fail(found.error()));
@@ -85,8 +84,7 @@ void Strand::open() {
 }
 
 void Strand::load() {
-  auto tag = shared_.store.pseudonyms().user(name_.tenant, name_.user_id);
-  shared_.store.find_user(name_.tenant, tag, [self = shared_from_this()](auto found) {
+  shared_.store.find_user(name_.tenant, tag_, [self = shared_from_this()](auto found) {
     if (!found || !*found) {
       return self->context_.loop.post([self, found] {
         self->opened(
@@ -148,8 +146,7 @@ void Strand::attach(AttachmentId id, AttachRequest request, Users::Done<void> do
     forget_attachment();
     attachment_ = std::move(request.attachment);
     attachment_id_ = id;
-    in_grace_ = false;
-    grace_.cancel();
+    end_grace();
     client_address_ = std::move(request.client_address);
     done({});
     attachment_->attached(std::max(state_->account.acked_event, state_->now.provider_ack),
@@ -162,7 +159,11 @@ void Strand::attach(AttachmentId id, AttachRequest request, Users::Done<void> do
       tokens_.take(std::move(request.token), name_.user_id, shared_.clock.wall());
     } else if (take_token(std::move(request.token))) {
       // Whoever waits for a turn keeps its place.
-      if (events_full_ || turn_ || at > now) tell_down(down_reason_);
+      if (at > now && !events_full_) {
+        tell_down(pause_reason_);
+      } else if (events_full_ || turn_) {
+        tell_down(down_reason_);
+      }
       reconnect_at(at);
     }
   });
@@ -185,34 +186,30 @@ void Strand::stream_lost(AttachmentId id) {
   attachment_.reset();
   --shared_.probe.attached;
   in_grace_ = true;
-  grace_.after(shared_.limits.attach_grace, [this] {
-    in_grace_ = false;
-    forget_attachment();
-    close_link();
-    maybe_leave();
-  });
+  grace_.after(shared_.limits.attach_grace, [this] { end_attachment(DetachReason::kStreamLost); });
+}
+
+void Strand::end_grace() {
+  in_grace_ = false;
+  grace_.cancel();
 }
 
 void Strand::drain() {
   draining_ = true;
-  if (in_grace_) {
-    in_grace_ = false;
-    grace_.cancel();
-    forget_attachment();
-    close_link();
-  }
   end_attachment(DetachReason::kDraining);
 }
 
-// What was submitted before is still stored and answered; only then the strand goes.
+// What was submitted before is still stored and answered; only then the strand goes. Within the
+// grace there is nobody to be told: whoever comes for the client then attaches it anew.
 void Strand::end_attachment(DetachReason reason) {
-  if (!attachment_) return maybe_leave();
+  if (!attached()) return maybe_leave();
+  end_grace();
   close_link();
-  --shared_.probe.attached;
-  auto attachment = std::move(attachment_);
-  attachment_.reset();
   forget_attachment();
-  attachment->detached(reason);
+  if (auto attachment = std::exchange(attachment_, nullptr)) {
+    --shared_.probe.attached;
+    attachment->detached(reason);
+  }
   maybe_leave();
 }
 
@@ -268,7 +265,7 @@ void Strand::lose(DetachReason reason) {
     --shared_.probe.attached;
     attachment->detached(reason);
   }
-  in_grace_ = false;
+  end_grace();
   forget_attachment();
   cancel_timers();
   owner_.gone(shared_from_this());
@@ -328,7 +325,8 @@ void Strand::close_link() {
   reconnect_.cancel();
   turn_.reset();
   token_asked_ = false;
-  tokens_.clear();
+  tokens_.clear(shared_.clock.wall());
+  backoff_.closed(pauses(), shared_.clock.mono());
   if (auto link = std::exchange(link_, nullptr)) {
     link->close();
     push(LinkDown{});
@@ -343,7 +341,7 @@ void Strand::tell_down(std::string_view reason) {
 }
 
 void Strand::link_up(const stanza::Node& success) {
-  tokens_.settled(true);
+  tokens_.settled(true, shared_.clock.wall());
   push(LinkUp{link_number_, whatsapp::own_lid(success)});
 }
 
@@ -365,7 +363,7 @@ void Strand::link_down(link::Down why) {
   if (!link_) return;  // closed by ourselves
   link_.reset();
   push(LinkDown{});
-  tokens_.settled(why.login_sent);
+  tokens_.settled(why.login_sent, shared_.clock.wall());
   log(Level::kInfo, "user", "link_down",
       {field("user", LogName(shared_.store.pseudonyms().log_name(state_->account.user))),
        field("why", Error{ErrorKind::kRetryLater, why.reason, {}, {}}),
@@ -376,11 +374,21 @@ void Strand::link_down(link::Down why) {
   reconnect_later(why.retry_after);
 }
 
+link::Backoff::Options Strand::pauses() const {
+  return {shared_.limits.reconnect_first, shared_.limits.reconnect_most,
+          shared_.endpoint.options().settled};
+}
+
+// `at_least`: what WhatsApp asked for, when it told the reason that was told last.
 void Strand::reconnect_later(Millis at_least) {
-  const link::Backoff::Options pauses{shared_.limits.reconnect_first, shared_.limits.reconnect_most,
-                                      shared_.endpoint.options().settled};
+  const auto now = shared_.clock.mono();
+  const auto at = backoff_.down(pauses(), now, at_least, crypto::random_u64());
+  if (at_least > Millis{0}) {
+    pause_reason_ = down_reason_;
+    context_.logins.paused(tag_, {backoff_.not_before(), pause_reason_}, now);
+  }
   turn_.reset();
-  reconnect_at(backoff_.down(pauses, shared_.clock.mono(), at_least, crypto::random_u64()));
+  reconnect_at(at);
 }
 
 void Strand::reconnect_at(MonoTime at) {
@@ -445,7 +453,9 @@ void Strand::watch_bounds() {
     tell_down("EVENTS_FULL");
   } else if (events_full_ && pending < shared_.limits.events_pending / 2) {
     events_full_ = false;
-    open_link();
+    const auto now = shared_.clock.mono();
+    if (backoff_.not_before() > now) tell_down(pause_reason_);
+    reconnect_at(backoff_.next(now));
   }
 }
 

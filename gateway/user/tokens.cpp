@@ -1,6 +1,5 @@
 #include "user/tokens.h"
 
-#include <functional>
 #include <utility>
 
 #include "whatsapp/dialect.h"
@@ -19,7 +18,7 @@ std::string_view Tokens::take(std::string token, std::string_view user_id, WallT
   // WhatsApp would open the other user's session for this one's keys.
   if (!whatsapp::token_may_be_of(token, user_id)) return "TOKEN_REFUSED";
   if (is_old(token, now)) return "TOKEN_EXPIRED";
-  if (token == offered_ || std::hash<std::string>{}(token) == used_) return "TOKEN_USED";
+  if (token == offered_ || history_.was_used(user_, token)) return "TOKEN_USED";
   at_hand_ = std::move(token);
   return {};
 }
@@ -31,17 +30,17 @@ std::optional<std::string> Tokens::offer(WallTime now) {
   return token;
 }
 
-void Tokens::settled(bool sent) {
+void Tokens::settled(bool sent, WallTime now) {
   auto token = std::exchange(offered_, {});
   if (token.empty()) return;
   if (sent)
-    used_ = std::hash<std::string>{}(token);
+    history_.used(user_, token, now);
   else if (at_hand_.empty())
     at_hand_ = std::move(token);
 }
 
-void Tokens::clear() {
-  settled(true);  // perhaps
+void Tokens::clear(WallTime now) {
+  settled(true, now);  // perhaps
   at_hand_ = {};
 }
 

@@ -97,6 +97,33 @@ test('EVENTS_FULL outlives the gateway', async () => {
   await rig.works(user, phone, slow);
 });
 
+test('room for events again opens no link before the end of a ban', async () => {
+  const kBanMs = 4000;
+  const brief = await Rig.start({ limits: { events_per_user: kMost, waiting_timeout: '1s' } });
+  try {
+    const unread = await brief.newProvider({ instance: 'unread', autoAck: false });
+    const [user, phone] = [await brief.user('both', unread), await brief.phone()];
+    const link = brief.watch(user, unread);
+    const { logins_refused: before } = await brief.sim.stats();
+    await brief.fault('refuse_login', user, { code: 402, expire: kBanMs / 1000 });
+    await brief.fault('close', user);
+    await link.goesDown('TEMPORARILY_BANNED');
+    const began = Date.now();
+    for (let i = 0; i <= kMost; i++)
+      assert.ok((await unread.send(user, brief.nextId(), phone.e164, brief.text('never'))).accepted);
+    await link.goesDown('EVENTS_FULL');
+    unread.stream.write({ acknowledge: { userId: user, seq: await unread.until(() => unread.user(user).stored > kMost && unread.user(user).stored, 'EXPIRED') } });
+    await unread.until(() => link.downs().at(-1) === 'TEMPORARILY_BANNED', 'the ban, told again');
+    assert.deepEqual(link.downs(), ['CONNECTION_LOST', 'TEMPORARILY_BANNED', 'EVENTS_FULL', 'TEMPORARILY_BANNED']);
+    await unread.until(() => unread.user(user).link === 'UP', 'link up');
+    assert.ok(Date.now() - began > kBanMs - 100, `${Date.now() - began} ms`);
+    assert.equal((await brief.sim.stats()).logins_refused, before + 1, 'nothing was tried meanwhile');
+    await brief.works(user, phone, unread);
+  } finally {
+    await brief.stop();
+  }
+});
+
 test('an attach that names what is stored: the events behind it come again, and they alone', async () => {
   const [user, phone] = [await rig.user('resume', slow), await rig.phone()];
   const texts = await write(user, phone, 9);

@@ -263,6 +263,27 @@ test('a ban has its time, for a new attach as well', async () => {
   await rig.works(user, phone);
 });
 
+test('a ban has its time, for a client that was detached meanwhile as well', async () => {
+  const kBanMs = 2000;
+  const [user, phone] = [await rig.user('returns'), await rig.phone()];
+  const { logins_refused: before } = await rig.sim.stats();
+  let link = watch(user);
+  await fault('refuse_login', user, { code: 402, expire: kBanMs / 1000 });
+  await fault('close', user);
+  await link.goesDown('TEMPORARILY_BANNED');
+  const began = Date.now();
+  provider.stream.write({ detach: { userId: user } });
+  await provider.until(() => provider.user(user).detached, 'Detached');
+  link = watch(user);
+  provider.attach(user);
+  await link.goesDown('TEMPORARILY_BANNED');
+  await provider.until(() => provider.user(user).link === 'UP', 'link up');
+  assert.ok(Date.now() - began > kBanMs - 100, `${Date.now() - began} ms`);
+  assert.equal((await rig.sim.stats()).logins_refused, before + 1, 'nothing was tried meanwhile');
+  assert.ok(!link.tokenWanted(), 'the token of the attach was still good');
+  await rig.works(user, phone);
+});
+
 // ---- tokens ----
 
 test('a token that is refused again and again: each time a fresh one is asked for, at growing pauses', async () => {
@@ -302,6 +323,28 @@ for (const [reason, make] of [['TOKEN_EXPIRED', (user) => rig.token(user, { life
     await othersLive();
   });
 }
+
+test('a token that opened a link opens no other one, after a detach neither', async () => {
+  const [user, phone] = [rig.name('again'), await rig.phone()];
+  const backend = await rig.newProvider({ instance: 'backend-again' });
+  await backend.call('enlist', { userId: user });
+  const used = [rig.token(user), rig.token(user)];
+  for (const token of used) {
+    backend.options.token = () => token;
+    await backend.attachAndWait(user);
+    backend.stream.write({ detach: { userId: user } });
+    await backend.until(() => backend.user(user).detached, 'Detached');
+  }
+  const { logins, logins_refused: refused } = await rig.sim.stats();
+  const link = rig.watch(user, backend);
+  const tokens = [...used, rig.token(user)];
+  backend.options.token = () => tokens.shift();
+  await backend.attachAndWait(user);
+  assert.deepEqual(link.downs(), ['TOKEN_USED', 'TOKEN_USED']);
+  const now = await rig.sim.stats();
+  assert.deepEqual([now.logins, now.logins_refused], [logins + 1, refused]);
+  await rig.works(user, phone, backend);
+});
 
 test('a backend that does not answer TokenWanted: TOKEN_MISSING after 10 s, and asked again', async () => {
   const [user, phone] = [rig.name('unanswered'), await rig.phone()];

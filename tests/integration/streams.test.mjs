@@ -146,6 +146,29 @@ test('a stream lost and opened again within the grace: the link stays up', async
   await rig.works(user, phone);
 });
 
+// Nobody can be told; who comes for the client attaches it anew, and is told what becomes of that.
+for (const [kind, more] of [['replace', {}], ['stream_error', { code: 401 }]]) {
+  test(`WhatsApp ends a session for good within the grace (${kind}): the user is let go`, async () => {
+    const patient = await Rig.start({ limits: { attach_grace: '1m' } });
+    try {
+      const phone = await patient.phone();
+      const user = await patient.user('orphan');
+      await patient.works(user, phone);
+      patient.provider.stream.cancel();
+      await eventually(async () => !(await patient.provider.call('GetUser', { userId: user })).attached, 'the stream is lost');
+      await patient.fault(kind, user, more);
+      await eventually(() => patient.provider.call('SendMessage', patient.provider.text(user, patient.nextId(), '+4915199999999', 'never'))
+        .then(() => false, (error) => read(error).reason === 'NO_CLIENT'), 'let go');
+      await patient.provider.connect();
+      await patient.provider.attachAndWait(user);
+      assert.equal((await patient.interop(user)).devices[0].logins, 2);
+      await patient.works(user, phone);
+    } finally {
+      await patient.stop();
+    }
+  });
+}
+
 test('a stream lost and not opened again: the link closes, and a new attach opens it', async () => {
   const phone = await rig.phone();
   const user = await rig.user('lost');

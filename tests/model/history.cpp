@@ -80,9 +80,11 @@ void History::step(const Operation& op) {
   if (op.fate == Fate::kAgain || op.fate == Fate::kLost) (void)world_.run_and_lose(inputs);
   if (op.fate == Fate::kLost) return crash();
   hear(inputs);
+  world_.last = {};
   world_.outcomes_unknown = op.fate == Fate::kFoundApplied;
   auto effects = world_.run(std::move(inputs));
   world_.outcomes_unknown = false;
+  check_writes();
   check_events();
   if (failed_()) return;
   withdrawn_ = effects.withdrawn;
@@ -94,14 +96,43 @@ void History::step(const Operation& op) {
 
 // What WhatsApp says of our messages in a step that is committed.
 void History::hear(const std::vector<Input>& inputs) {
+  auto heard = [&](const std::string& id) {
+    const auto order = world_.ids().order_of(id);
+    let_go(order);
+    if (!let_go_.contains(order)) heard_in_time_.insert(id);
+  };
   for (const auto& input : inputs) {
-    if (const auto* ack = std::get_if<AckInput>(&input))
+    if (const auto* ack = std::get_if<AckInput>(&input)) {
+      heard(ack->ack.id);
       (ack->ack.error == 0 ? acked_well_ : acked_badly_).insert(ack->ack.id);
-    if (const auto* in = std::get_if<ReceiptInput>(&input))
-      if (in->receipt.kind == whatsapp::ReceiptKind::kDelivered ||
-          in->receipt.kind == whatsapp::ReceiptKind::kRead)
-        receipted_.insert(in->receipt.ids.begin(), in->receipt.ids.end());
+    }
+    const auto* in = std::get_if<ReceiptInput>(&input);
+    if (in == nullptr) continue;
+    const bool arrived = in->receipt.kind == whatsapp::ReceiptKind::kDelivered ||
+                         in->receipt.kind == whatsapp::ReceiptKind::kRead;
+    for (const auto& id : in->receipt.ids) {
+      if (!arrived) {
+        let_go(world_.ids().order_of(id));
+        continue;
+      }
+      heard(id);
+      receipted_.insert(id);
+    }
   }
+  for (auto order : world_.state.profile.owed) let_go(order);
+  for (auto order : world_.state.now.unacked) let_go(order);
+  for (const auto& [named, list] : world_.state.now.resends)
+    for (const auto& r : list) let_go(r.order);
+}
+
+// The sweep may take it, once it is settled.
+bool History::is_old(Order order) {
+  const auto rows = world_.rows().messages({order});
+  return !rows.empty() && rows[0].created + world_.limits.retention <= world_.wall;
+}
+
+void History::let_go(Order order) {
+  if (is_old(order)) let_go_.insert(order);
 }
 
 void History::publish(Effects effects, std::uint32_t cut) {

@@ -63,6 +63,8 @@ class History {
   void pump_calm() { pump(Operation{}); }
   void step(const Operation& op);
   void hear(const std::vector<Input>& inputs);
+  bool is_old(Order order);
+  void let_go(Order order);
   void publish(Effects effects, std::uint32_t cut);
   void answer(std::size_t which, bool well);
   void answer_all();
@@ -77,6 +79,7 @@ class History {
   void check_status(const message::MessageStatus& status);
   void check_received(const message::MessageReceived& received);
   void check_not_read(const std::string& id, EventSeq seq, EventSeq earlier);
+  void check_writes();
   void check_state();
   void check_fold(const State& before);
   void check_arrivals();
@@ -118,6 +121,9 @@ class History {
   std::map<std::string, std::size_t> request_of_;               // by message id
   std::map<std::size_t, Order> latest_;                         // arrival, by name
   std::set<std::string> acked_well_, acked_badly_, receipted_;  // by message id
+  std::set<std::string> heard_in_time_;                         // of those
+  // Older than the retention when something was heard of them, or still owed.
+  std::set<Order> let_go_;
 };
 
 }  // namespace gw::user::testing

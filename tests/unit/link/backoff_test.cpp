@@ -78,6 +78,51 @@ TEST(Backoff, WhatWhatsAppAskedForHoldsForSomebodyNewAsWell) {
   EXPECT_EQ(user.down(Millis{1}), Millis{250}) << "our own pause is longer";
 }
 
+TEST(Backoff, ALinkThatWeClosedIsNoLongerUp) {
+  User user;
+  for (int i = 0; i < 5; ++i) user.down();
+  user.backoff.up(user.now);
+  user.now += Millis{1'000};
+  user.backoff.closed(kOptions, user.now);
+  user.now += Millis{60'000};
+  EXPECT_GE(user.down(), Millis{8'000}) << "a second is all that it was up";
+}
+
+TEST(Backoff, ALinkThatWorkedAndThatWeClosedResetsIt) {
+  User user;
+  for (int i = 0; i < 5; ++i) user.down();
+  user.backoff.up(user.now);
+  user.now += Millis{10'000};
+  user.backoff.closed(kOptions, user.now);
+  EXPECT_EQ(user.down(), Millis{250});
+}
+
+TEST(Backoff, WhoeverAsksInBetweenIsToldTheSame) {
+  User user;
+  EXPECT_EQ(user.backoff.next(user.now), user.now) << "nothing went wrong yet";
+  user.down();
+  const auto at = user.now + user.down();
+  EXPECT_EQ(user.backoff.next(user.now), at);
+  user.backoff.closed(kOptions, user.now);
+  EXPECT_EQ(user.backoff.next(user.now), at) << "to close what is down changes nothing";
+  EXPECT_EQ(user.backoff.next(at + Millis{1}), at + Millis{1});
+  EXPECT_EQ(user.backoff.renewed(user.now), user.now);
+  EXPECT_EQ(user.backoff.next(user.now), user.now);
+  const auto banned = user.now + user.down(Millis{3600'000});
+  EXPECT_EQ(user.backoff.renewed(user.now), banned);
+  EXPECT_EQ(user.backoff.next(user.now), banned);
+}
+
+TEST(Backoff, WhatWhatsAppAskedForIsTakenOverByAnotherOne) {
+  User user, later;
+  EXPECT_EQ(user.backoff.not_before(), MonoTime{});
+  user.down(Millis{3600'000});
+  later.backoff = Backoff(user.backoff.not_before());
+  EXPECT_EQ(later.backoff.next(user.now), user.now + Millis{3600'000});
+  EXPECT_EQ(later.backoff.renewed(user.now), user.now + Millis{3600'000});
+  EXPECT_EQ(later.down(), Millis{3600'000});
+}
+
 TEST(Backoff, AnAdviceOfYearsIsTakenForADay) {
   User user;
   EXPECT_EQ(user.down(Millis{366ll * 86'400'000}), Millis{86'400'000});

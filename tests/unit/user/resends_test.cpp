@@ -217,6 +217,27 @@ TEST(Resends, ALookupThatIsRefusedIsGivenUpInTime) {
   EXPECT_TRUE(w.state.profile.owed.empty());
 }
 
+TEST(Resends, OfWhatTheSweepMayHaveTakenNothingIsWrittenAnyMore) {
+  for (const bool owed : {false, true}) {
+    Linked l;
+    auto& w = l.w;
+    if (owed) {
+      w.answer(w.run({ack(l.id, "2:abcdefgh")}));
+    } else {
+      w.run({ack(l.id)});
+    }
+    w.wall += w.limits.retention;
+    w.last = {};
+    w.run({delivered(l.id, w.phone), inbound(w.phone.ask_again(l.id, 2, true)), ack(l.id)});
+    EXPECT_TRUE(w.state.profile.owed.empty());
+    w.run({LinkDown{}});
+    w.link_up();
+    EXPECT_TRUE(w.last.updates.empty()) << owed;
+    EXPECT_TRUE(w.state.profile.owed.empty());
+    EXPECT_EQ(states_of(w, "r1"), std::vector{State::kSent});
+  }
+}
+
 TEST(Resends, AnotherPersonBehindTheNumberGetsNothingOfIt) {
   Linked l(false);
   auto& w = l.w;
