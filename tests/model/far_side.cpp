@@ -151,14 +151,8 @@ void FarSide::take(const Bytes& bytes) {
 void FarSide::take_off(const std::string& name) {
   for (std::size_t i = mailbox_.size(); i-- > 0;) {
     if (mailbox_[i].name != name) continue;
-    const bool identity = mailbox_[i].node.child("identity") != nullptr;
-    const auto from = mailbox_[i].node.attr_jid("from");
     mailbox_.erase(mailbox_.begin() + static_cast<std::ptrdiff_t>(i));
     if (i < delivered_) --delivered_;
-    if (!identity) continue;
-    for (auto& d : devices)
-      if (d.phone->lid() == from->user && std::exchange(d.stale, false))
-        d.readable_from = next_order();
   }
 }
 
@@ -243,10 +237,9 @@ void FarSide::open(std::size_t index, const std::string& id, const Node& enc) {
   } else {
     text = device.phone->open(enc);
     // Our user forgets the ratchets of what is no device any more, and what they were made from.
-    // Of one installed anew twice, a late message of the one in between may look like the newest:
-    // it asks again, and that has to be answered.
-    const bool old = device.unknown || device.was_unlinked || device.installs > 2 ||
-                     (device.installs > 1 && (device.stale || order_of(id) < device.readable_from));
+    // Of a phone that was installed anew, a late message of an install before may look like the
+    // newest: it asks again, and the end looks whether that was answered.
+    const bool old = device.unknown || device.was_unlinked || device.installs > 1;
     EXPECT_TRUE(text || old) << "device " << index << " cannot read " << id;
   }
   auto of = [&](const Wanted& w) { return w.device == index && w.id == id; };
@@ -397,7 +390,6 @@ void FarSide::reinstall(std::size_t index, bool tell) {
   auto& device = devices[index];
   device.phone->reinstall();
   ++device.installs;
-  device.stale = true;
   for (auto& [id, one] : written) one.troubled |= one.device == index;
   if (tell) notify(index, true);
 }

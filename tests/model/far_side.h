@@ -27,8 +27,6 @@ struct PhoneDevice {
   bool unknown = false;  // the server said once that nobody has its number
   bool unsure = false;   // what it writes may have to be asked for, whole as it is
   int installs = 1;
-  bool stale = false;       // installed anew, and our user may not know yet
-  Order readable_from = 0;  // of a phone that was: what was accepted behind our user knowing
 };
 
 struct PhoneContact {
@@ -96,7 +94,6 @@ class FarSide {
   std::int64_t refuse_next = 0;  // error of the next message's ack
   bool calm = false;             // nothing is spoilt any more
   std::function<Order(const std::string& id)> order_of;
-  std::function<Order()> next_order;
 
   // ---- what it saw ----
   struct Read {

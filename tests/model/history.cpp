@@ -36,7 +36,6 @@ History::History(std::uint64_t seed, std::unique_ptr<Rows> rows, std::function<b
     : failed_(std::move(failed)), world_(std::move(rows)) {
   world_.limits = draw_limits(seed);
   far_.order_of = [this](const std::string& id) { return world_.ids().order_of(id); };
-  far_.next_order = [this] { return world_.state.account.next_order; };
 }
 
 void History::run(const Operations& operations) {

@@ -29,7 +29,7 @@ class OldRows final : public store::Store {
   const store::StoreProbe& probe() const override { return probe_; }
   void apply(store::ChangeSet&&, std::function<void(store::Outcome)>) override {}
   void enlist(TenantId, Tag, Bytes, std::vector<store::PrekeyBatch>, Done<Enlisted>) override {}
-  void claim(UserRef, Done<Term>) override {}
+  void claim(UserRef, std::function<bool()>, Done<Term>) override {}
   void find_user(TenantId, Tag, Done<std::optional<store::Account>>) override {}
   void load(UserRef, Done<std::optional<store::UserRows>>) override {}
   void load_prekeys(UserRef, Done<std::vector<store::PrekeyBatch>>) override {}
