@@ -15,7 +15,7 @@ const states = [];
 // options: what a test changes of the library's
 function open(options = {}) {
   return new BackendClient({
-    endpoints: replicas.endpoints, tls: replicas.tls, instanceId: `backend-${++count}`, settleMs: 300, backoffCapMs: 500,
+    endpoints: replicas.endpoints, tls: replicas.tls, instanceId: `backend-${++count}`, settleMs: 300, backoffCapMs: 500, deadlineMs: 20000,
     onEvent: async (user, event) => {
       await new Promise(setImmediate);
       const { messageStatus: status, messageReceived: message } = event;

@@ -226,10 +226,28 @@ TEST_F(Library, theLossOfAStreamMovesTheUserAndWhatIsNotAnswered) {
 
   // What the application has, or waits here for it, is not handed over twice.
   for (std::uint64_t seq : {2, 3, 4}) second.event(user, seq);
+  v1::ConnectResponse behind;
+  behind.mutable_link_status()->set_user_id(user);
+  second.send(behind);
+  told.nth(user, Status::Kind::kLink);
   held.done(true);
   EXPECT_EQ(second.until(In::kAcknowledge, 1).back().acknowledge().seq(), 2u);
   told.nth_event(2).done(true);
   EXPECT_EQ(told.nth_event(3).seq, 4u);
+}
+
+TEST_F(Library, detachedAndAttachedAgainAnEventThatIsHandledIsNotHandedOverASecondTime) {
+  std::string user = attached_at(first);
+  first.event(user, 1);
+  auto held = told.nth_event(0);
+  core->detach(user);
+  attach(user);
+  told.nth(user, Status::Kind::kAttached, 2);
+  first.event(user, 1);
+  first.event(user, 2);
+  held.done(true);
+  EXPECT_EQ(told.nth_event(1).seq, 2u);
+  EXPECT_EQ(first.until(In::kAcknowledge, 1).back().acknowledge().seq(), 1u);
 }
 
 TEST_F(Library, aDrainIsMakeBeforeBreak) {
