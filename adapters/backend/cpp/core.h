@@ -54,7 +54,7 @@ class Core final : private Replica::Owner {
   ReplicaPtr better_home(const User& user) const;
   void find_leaving();
   void move_some();
-  void tell(const UserPtr& user, Status status);
+  void tell(const UserPtr& user, const Status& status);
 
   // Frames.
   UserPtr at(const ReplicaPtr& replica, const std::string& name) const;

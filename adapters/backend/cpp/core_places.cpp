@@ -279,7 +279,7 @@ void Core::move_some() {
   mover_ = loop_->after(std::max(kTurn, next), [this] { move_some(); });
 }
 
-void Core::tell(const UserPtr& user, Status status) {
+void Core::tell(const UserPtr& user, const Status& status) {
   if (options_.on_status) options_.on_status(user->name, status);
 }
 

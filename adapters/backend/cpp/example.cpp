@@ -62,58 +62,91 @@ std::string text_of(const Answer& answer) {
   return (answer.outcome == Answer::Outcome::kRefused ? "REFUSED " : "UNKNOWN ") + answer.reason;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App program("plays a small backend beside several gateways");
+struct Settings {
   Options options;
-  std::string token_command, address = "192.0.2.1";
-  program.add_option("--endpoint", options.endpoints, "host:port of each gateway")->required();
-  program.add_option("--ca", options.tls.ca)->required();
-  program.add_option("--certificate", options.tls.certificate)->required();
-  program.add_option("--key", options.tls.key)->required();
-  program.add_option("--server-name", options.tls.server_name, "in the gateways' certificate");
-  program.add_option("--instance", options.instance_id)->required();
-  program
-      .add_option("--token-command", token_command, "prints a token for its last argument, a user")
-      ->required();
-  program.add_option("--client-address", address)->capture_default_str();
-  CLI11_PARSE(program, argc, argv);
-  options.on_event = print_event;
-  options.on_status = print_status;
+  std::string token_command, client_address = "192.0.2.1";
 
-  BackendClient backend(options);
-  std::set<std::string> users;
-  std::vector<std::future<void>> answers;
-  std::size_t count = 0;
-  for (std::string line; std::getline(std::cin, line);) {
+  void add_to(CLI::App& program) {
+    auto& tls = options.tls;
+    program.add_option("--endpoint", options.endpoints, "host:port of each gateway")->required();
+    program.add_option("--ca", tls.ca)->required();
+    program.add_option("--certificate", tls.certificate)->required();
+    program.add_option("--key", tls.key)->required();
+    program.add_option("--server-name", tls.server_name, "in the gateways' certificate");
+    program.add_option("--instance", options.instance_id)->required();
+    program
+        .add_option("--token-command", token_command,
+                    "prints a token for its last argument, a user")
+        ->required();
+    program.add_option("--client-address", client_address)->capture_default_str();
+    options.on_event = print_event;
+    options.on_status = print_status;
+  }
+};
+
+class Example {
+ public:
+  explicit Example(Settings settings)
+      : settings_(std::move(settings)), backend_(settings_.options) {}
+
+  void take(const std::string& line) {
     std::istringstream words(line);
     std::string user, number, text;
     words >> user >> number >> std::ws;
     std::getline(words, text);
-    if (!users.contains(user)) {
-      auto token = [token_command, user] { return token_from(token_command, user); };
-      if (!backend.attach(user, {.client_address = address, .token = token})) {
-        std::cerr << "no user, or no address: " << user << '\n';
-        continue;
-      }
-      users.insert(user);
+    if (!attach(user)) {
+      std::cerr << "no user, or no address: " << user << '\n';
+    } else if (!text.empty()) {
+      submit(user, number, text);
     }
-    if (text.empty()) continue;
+  }
+  void wait_for_answers() {
+    for (auto& answer : answers_) answer.wait();
+  }
+
+ private:
+  bool attach(const std::string& user) {
+    if (users_.contains(user)) return true;
+    auto token = [command = settings_.token_command, user] { return token_from(command, user); };
+    if (!backend_.attach(user, {.client_address = settings_.client_address, .token = token}))
+      return false;
+    users_.insert(user);
+    return true;
+  }
+
+  void submit(const std::string& user, const std::string& number, const std::string& text) {
+    const std::string id = settings_.options.instance_id + "-" + std::to_string(++count_);
     v1::OutgoingMessage message;
     message.set_user_id(user);
-    message.set_request_id(options.instance_id + "-" + std::to_string(++count));
+    message.set_request_id(id);
     message.mutable_to()->set_e164(number);
     message.mutable_content()->mutable_text()->set_body(text);
-    const std::string id = message.request_id();
-    print("submit " + user + " " + id);
+    const std::string whose = user + " " + id;
+    print("submit " + whose);
     auto answered = std::make_shared<std::promise<void>>();
-    answers.push_back(answered->get_future());
-    backend.submit(std::move(message), [user, id, answered](const Answer& answer) {
-      print("answer " + user + " " + id + " " + text_of(answer));
+    answers_.push_back(answered->get_future());
+    backend_.submit(std::move(message), [whose, answered](const Answer& answer) {
+      print("answer " + whose + " " + text_of(answer));
       answered->set_value();
     });
   }
-  for (auto& answer : answers) answer.wait();
+
+  const Settings settings_;
+  std::set<std::string> users_;
+  std::vector<std::future<void>> answers_;
+  std::size_t count_ = 0;
+  BackendClient backend_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App program("plays a small backend beside several gateways");
+  Settings settings;
+  settings.add_to(program);
+  CLI11_PARSE(program, argc, argv);
+  Example example(std::move(settings));
+  for (std::string line; std::getline(std::cin, line);) example.take(line);
+  example.wait_for_answers();
   return 0;
 }
