@@ -26,7 +26,7 @@ class Told {
   };
   void status(const std::string& user, const Status& status) {
     std::lock_guard lock(mutex_);
-    statuses_.push_back({user, status});
+    statuses_.emplace_back(user, status);
     changed_.notify_all();
   }
   void event(const std::string& user, std::uint64_t seq, Done done) {
@@ -411,6 +411,7 @@ TEST_F(Library, theWindowOfTheGatewayIsKept) {
   };
   std::string user = attached_at(first);
   std::vector<std::future<Answer>> answers;
+  answers.reserve(5);
   for (int i = 0; i < 5; ++i) answers.push_back(submit(user, std::to_string(i)));
   for (std::size_t i = 0; i < 5; ++i) {
     auto frames = first.until([&](const Frames& seen) {
