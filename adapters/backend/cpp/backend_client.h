@@ -91,7 +91,8 @@ struct Options {
   std::size_t max_queued_octets = 64u << 20;
   milliseconds deadline{60'000};        // of a submit that names none
   milliseconds connect_timeout{5'000};  // dial to Welcome
-  milliseconds attach_timeout{15'000};  // Attach to Attached
+  // Attach to Attached: a gateway may wait 15 s until the claim of one that died runs out.
+  milliseconds attach_timeout{30'000};
   milliseconds heartbeat{30'000}, heartbeat_timeout{10'000};
   milliseconds backoff{100}, backoff_cap{5'000};  // the first pause and the longest
   milliseconds settle{5'000};    // a replica is up for so long before users move back to it

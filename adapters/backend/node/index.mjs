@@ -19,7 +19,7 @@ const kDefaults = {
   maxQueuedOctets: 64 << 20,
   deadlineMs: 60000,         // of a submit that names none
   connectTimeoutMs: 5000,    // dial to Welcome
-  attachTimeoutMs: 15000,    // Attach to Attached
+  attachTimeoutMs: 30000,    // Attach to Attached: a gateway may wait 15 s until the claim of one that died runs out
   heartbeatMs: 30000,
   heartbeatTimeoutMs: 10000,
   backoffMs: 100,            // the first pause
