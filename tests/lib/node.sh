@@ -46,7 +46,7 @@ node_files() {
 # npm packages of every folder that the label's files are in or under, and of what they import from.
 node_packages() {
   local lock
-  [[ $1 != integration ]] || npm_packages "$root/adapters/backend/node"
+  [[ $1 != integration || ! -d $root/adapters/backend/node ]] || npm_packages "$root/adapters/backend/node"
   case $1 in fault | conformance | model) node_packages integration ;; esac
   while IFS= read -r lock; do
     npm_packages "$(dirname "$lock")"
