@@ -16,7 +16,7 @@ using Kind = Outcome::Kind;
 enum Code { kApplies = 0, kNotHere = 1, kBackwards = 2, kThere = 3 };
 
 // There are two statements. The first takes the batch as a whole and fails, so that nothing is
-// written, when any of it does not apply: hardly ever, and it costs a third less. The second then
+// written, when any of it does not apply: hardly ever, and it costs a tenth less. The second then
 // tells which, and writes the rest.
 //
 // Of the second: a repeat that finds itself applied has locked its users' rows, so it commits
